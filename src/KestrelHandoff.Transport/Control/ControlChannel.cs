@@ -1,0 +1,123 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using KestrelHandoff.Transport.Coordination;
+
+namespace KestrelHandoff.Transport.Control;
+
+/// <summary>
+/// One connection of the control socket: messages with their descriptors. Held open for the whole handoff it is also the life-line:
+/// its end means that the peer is gone, whatever it died of.
+/// </summary>
+internal sealed class ControlChannel(Socket socket) : IDisposable
+{
+    public PeerCredentials Peer { get; } = socket.GetPeerCredentials();
+
+    public async Task SendAsync(ControlMessage message, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken)
+    {
+        if (descriptors.Count != message.DescriptorCount)
+        {
+            throw new ArgumentException($"{message.GetType().Name} takes {message.DescriptorCount} descriptors, not {descriptors.Count}.", nameof(descriptors));
+        }
+
+        await socket.SendDescriptorsAsync(MessageCodec.Encode(message), descriptors, cancellationToken);
+    }
+
+    public Task SendAsync(ControlMessage message, CancellationToken cancellationToken) => SendAsync(message, [], cancellationToken);
+
+    /// <summary>Receives the next message; null when the peer has closed the connection.</summary>
+    /// <exception cref="ControlException">What came is no message, or not with the descriptors it should have; those are closed.</exception>
+    public async Task<Received?> ReceiveAsync(CancellationToken cancellationToken)
+    {
+        var descriptors = new List<DescriptorHandle>();
+        try
+        {
+            // Never more than one message a receive: the kernel gives the descriptors of a message with its first byte.
+            var header = new byte[ControlProtocol.HeaderLength];
+            if (!await FillAsync(header, descriptors, endIsFine: true, cancellationToken))
+            {
+                return null;
+            }
+
+            var body = new byte[MessageCodec.DecodeLength(header)];
+            await FillAsync(body, descriptors, endIsFine: false, cancellationToken);
+            var message = MessageCodec.Decode(body);
+            if (descriptors.Count != message.DescriptorCount)
+            {
+                throw new ControlException(
+                    ControlProtocol.Reasons.Descriptors,
+                    $"{message.GetType().Name} came with {descriptors.Count} descriptors, but takes {message.DescriptorCount}.");
+            }
+
+            var received = new Received(message, [.. descriptors]);
+            descriptors.Clear();
+            return received;
+        }
+        finally
+        {
+            descriptors.ForEach(descriptor => descriptor.Dispose());
+        }
+    }
+
+    /// <summary>Tells the peer why it is over, if it still listens; what goes wrong with that changes nothing.</summary>
+    public async Task RefuseAsync(Exception reason, Deadlines deadlines)
+    {
+        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, refused.Message) : new Abort(reason.Message);
+        try
+        {
+            await deadlines.RunAsync(HandoffStep.Exchange, "A refusal", token => SendAsync(last, token), CancellationToken.None);
+        }
+        catch (Exception e) when (e is SocketException or HandoffException or ObjectDisposedException)
+        {
+            // the peer is gone, or does not read
+        }
+    }
+
+    public void Dispose() => socket.Dispose();
+
+    private async Task<bool> FillAsync(byte[] buffer, List<DescriptorHandle> descriptors, bool endIsFine, CancellationToken cancellationToken)
+    {
+        for (var filled = 0; filled < buffer.Length;)
+        {
+            using var received = await ReceiveSomeAsync(buffer.AsMemory(filled), cancellationToken);
+            if (received.BytesReceived == 0)
+            {
+                return filled == 0 && endIsFine
+                    ? false
+                    : throw new ControlException(ControlProtocol.Reasons.Malformed, "The peer closed the connection in the middle of a message.");
+            }
+
+            filled += received.BytesReceived;
+            descriptors.AddRange(received.TakeAll());
+            if (descriptors.Count > DescriptorSocketExtensions.MaxDescriptorsPerMessage)
+            {
+                throw new ControlException(ControlProtocol.Reasons.Descriptors, $"A message came with {descriptors.Count} descriptors.");
+            }
+        }
+
+        return true;
+    }
+
+    private async Task<ReceivedDescriptors> ReceiveSomeAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await socket.ReceiveDescriptorsAsync(buffer, cancellationToken: cancellationToken);
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
+        {
+            return ReceivedDescriptors.End; // the peer died with unread bytes of ours
+        }
+    }
+
+    /// <summary>A message and its descriptors; disposing it closes those that were not taken.</summary>
+    internal sealed record Received(ControlMessage Message, IReadOnlyList<DescriptorHandle> Descriptors) : IDisposable
+    {
+        public void Dispose()
+        {
+            foreach (var descriptor in Descriptors)
+            {
+                descriptor.Dispose();
+            }
+        }
+    }
+}

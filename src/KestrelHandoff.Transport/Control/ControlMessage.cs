@@ -1,0 +1,105 @@
+using System.Text.Json.Serialization;
+
+namespace KestrelHandoff.Transport.Control;
+
+/// <summary>The protocol on one screen; docs/protocol.md has it in words. One JSON object a message, <c>type</c> says which.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(Hello), "hello")]
+[JsonDerivedType(typeof(Welcome), "welcome")]
+[JsonDerivedType(typeof(Offer), "offer")]
+[JsonDerivedType(typeof(Ready), "ready")]
+[JsonDerivedType(typeof(Probe), "probe")]
+[JsonDerivedType(typeof(Commit), "commit")]
+[JsonDerivedType(typeof(Accepting), "accepting")]
+[JsonDerivedType(typeof(Confirm), "confirm")]
+[JsonDerivedType(typeof(Confirmed), "confirmed")]
+[JsonDerivedType(typeof(Refuse), "refuse")]
+[JsonDerivedType(typeof(Abort), "abort")]
+internal abstract record ControlMessage
+{
+    /// <summary>How many descriptors travel with the message.</summary>
+    [JsonIgnore]
+    public virtual int DescriptorCount => 0;
+}
+
+/// <summary>Successor → predecessor, first: who I am and what I speak.</summary>
+internal sealed record Hello(int Version, int MinVersion, int ProcessId) : ControlMessage
+{
+    public IReadOnlyList<string> Capabilities { get; init; } = [];
+
+    /// <summary>The secret that a launched successor was given; an independent one has none.</summary>
+    public string? Token { get; init; }
+}
+
+/// <summary>Predecessor → successor: the version and capabilities to use. With its stdout and stderr, if <c>StandardStreams</c>.</summary>
+internal sealed record Welcome(int Version, int ProcessId, int Generation, Guid HandoffId, bool StandardStreams) : ControlMessage
+{
+    public IReadOnlyList<string> Capabilities { get; init; } = [];
+
+    public override int DescriptorCount => StandardStreams ? 2 : 0;
+}
+
+/// <summary>Predecessor → successor, with one descriptor for each listener, in order; the last of several says so.</summary>
+internal sealed record Offer(IReadOnlyList<OfferedListener> Listeners, bool Last) : ControlMessage
+{
+    public override int DescriptorCount => Listeners.Count;
+}
+
+/// <summary>A listener on the wire.</summary>
+internal sealed record OfferedListener(string Name, string Address, bool OwnsPath);
+
+/// <summary>Successor → predecessor: the app has started and is healthy; these listeners it has.</summary>
+internal sealed record Ready(IReadOnlyList<ReadyListener> Listeners) : ControlMessage;
+
+/// <summary>
+/// A listener of the successor. <c>AdoptedFrom</c> is the name it was offered under, none if it is new; <c>Scheme</c> is <c>http</c>
+/// or <c>https</c> where the server says so.
+/// </summary>
+internal sealed record ReadyListener(string Name, string Address)
+{
+    public string? AdoptedFrom { get; init; }
+
+    public string? Scheme { get; init; }
+}
+
+/// <summary>Predecessor → successor, with one connected socket: a connection for that listener.</summary>
+internal sealed record Probe(string Listener) : ControlMessage
+{
+    public override int DescriptorCount => 1;
+}
+
+/// <summary>Predecessor → successor: open the gates.</summary>
+internal sealed record Commit : ControlMessage;
+
+/// <summary>Successor → predecessor: the gates are open.</summary>
+internal sealed record Accepting : ControlMessage;
+
+/// <summary>
+/// Predecessor → successor: my gates are shut; you are the serving instance. With the listener of the control socket at
+/// <c>ControlPath</c>, if it has one.
+/// </summary>
+internal sealed record Confirm : ControlMessage
+{
+    public string? ControlPath { get; init; }
+
+    public override int DescriptorCount => ControlPath is null ? 0 : 1;
+}
+
+/// <summary>Successor → predecessor: what came with Confirm is mine; let go.</summary>
+internal sealed record Confirmed : ControlMessage;
+
+/// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>
+internal sealed record Refuse(string Reason, string Detail) : ControlMessage;
+
+/// <summary>Either side: the handoff is off. The successor exits, the predecessor serves on.</summary>
+internal sealed record Abort(string Detail) : ControlMessage;
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    AllowOutOfOrderMetadataProperties = true,
+    RespectRequiredConstructorParameters = true,
+    RespectNullableAnnotations = true,
+    MaxDepth = 8)]
+[JsonSerializable(typeof(ControlMessage))]
+internal sealed partial class ControlJson : JsonSerializerContext;

@@ -1,0 +1,35 @@
+namespace KestrelHandoff.Transport.Control;
+
+/// <summary>The numbers of the protocol, docs/protocol.md.</summary>
+internal static class ControlProtocol
+{
+    /// <summary>The version this build speaks, and the lowest it still understands.</summary>
+    public const int Version = 1;
+    public const int MinVersion = 1;
+
+    /// <summary>Bytes of the length that goes before each message, big-endian.</summary>
+    public const int HeaderLength = 4;
+
+    /// <summary>The longest message, in bytes.</summary>
+    public const int MaxMessageLength = 1 << 20;
+
+    /// <summary>The reasons of <see cref="Refuse"/>.</summary>
+    public static class Reasons
+    {
+        public const string Version = "version";
+        public const string Token = "token";
+        public const string User = "user";
+        public const string Busy = "busy";
+        public const string Malformed = "malformed";
+        public const string UnknownMessage = "unknown-message";
+        public const string UnexpectedMessage = "unexpected-message";
+        public const string Descriptors = "descriptors";
+    }
+
+    /// <summary>What a successor can do beyond the base protocol; both sides use what both name.</summary>
+    public static class Capabilities
+    {
+        /// <summary>Takes the predecessor's stdout and stderr (two descriptors of the Welcome) in place of the pipes it was launched with.</summary>
+        public const string StandardStreams = "standard-streams";
+    }
+}

@@ -1,0 +1,108 @@
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Coordination;
+using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Interop;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Transport.Control;
+
+/// <summary>Answers the control socket: checks who calls, and gives those who may to the coordinator.</summary>
+internal sealed class ControlServer(Deadlines deadlines, ILogger<ControlServer> logger) : IAsyncDisposable
+{
+    private static readonly TimeSpan PauseAfterFault = TimeSpan.FromMilliseconds(100);
+
+    private ControlSocket? _socket;
+    private Func<Greeting, Task>? _greet;
+    private CancellationTokenSource? _stop;
+    private Task _accepting = Task.CompletedTask;
+
+    public string? Path => _socket?.Path;
+
+    /// <summary>Begins to answer. <paramref name="greet"/> takes a successor, or throws <see cref="ControlException"/> to refuse it.</summary>
+    public void Start(ControlSocket socket, Func<Greeting, Task> greet)
+    {
+        _greet = greet;
+        Resume(socket);
+    }
+
+    /// <summary>Stops answering and gives the socket away; who connects from now on waits in its backlog.</summary>
+    public async Task<ControlSocket?> StopAsync()
+    {
+        if (_stop is not null)
+        {
+            await _stop.CancelAsync();
+            await _accepting;
+            _stop.Dispose();
+            _stop = null;
+        }
+
+        var socket = _socket;
+        _socket = null;
+        return socket;
+    }
+
+    public void Resume(ControlSocket? socket)
+    {
+        if (socket is not null)
+        {
+            _socket = socket;
+            _stop = new CancellationTokenSource();
+            _accepting = AcceptAsync(socket, _stop.Token);
+        }
+    }
+
+    public async ValueTask DisposeAsync() => (await StopAsync())?.Dispose();
+
+    private async Task AcceptAsync(ControlSocket socket, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                _ = AnswerAsync(await socket.AcceptAsync(stop));
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (SocketException e)
+            {
+                Log.ControlAcceptFailed(logger, socket.Path, e);
+                await Task.Delay(PauseAfterFault, TimeProvider.System, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private async Task AnswerAsync(ControlChannel channel)
+    {
+        try
+        {
+            // 0600 and a private directory keep others out; this holds even where somebody has loosened them.
+            if (channel.Peer.UserId != Libc.EffectiveUser())
+            {
+                throw new ControlException(
+                    ControlProtocol.Reasons.User, $"uid {channel.Peer.UserId} may not take over from uid {Libc.EffectiveUser()}.");
+            }
+
+            var (hello, _) = await deadlines.ExpectAsync<Hello>(channel, HandoffStep.Exchange, CancellationToken.None);
+            CheckVersion(hello);
+            await _greet!(new Greeting(channel, hello));
+        }
+        catch (Exception e)
+        {
+            Log.ControlRefused(logger, channel.Peer.ProcessId, channel.Peer.UserId, e.Message);
+            await channel.RefuseAsync(e, deadlines);
+            channel.Dispose();
+        }
+    }
+
+    private static void CheckVersion(Hello hello)
+    {
+        if (hello.Version < ControlProtocol.MinVersion || hello.MinVersion > ControlProtocol.Version)
+        {
+            throw new ControlException(
+                ControlProtocol.Reasons.Version,
+                $"The successor speaks the versions {hello.MinVersion} to {hello.Version}, this instance {ControlProtocol.MinVersion} to {ControlProtocol.Version}.");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Interop;
+using KestrelHandoff.Transport.Listeners;
+
+namespace KestrelHandoff.Transport.Control;
+
+/// <summary>The control socket's listener and its path. Exactly one instance has it; it moves when a handoff is confirmed.</summary>
+internal sealed class ControlSocket : IDisposable
+{
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    private const UnixFileMode WritableByOthers = UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
+    private const int Backlog = 16;
+
+    private readonly Socket _socket;
+
+    private ControlSocket(string path, ListenerDescriptor listener)
+    {
+        (Path, Listener) = (path, listener);
+        _socket = listener.CreateSocket();
+    }
+
+    public string Path { get; }
+
+    public ListenerDescriptor Listener { get; }
+
+    /// <summary>Makes the socket at <paramref name="path"/>, in place of one that nobody listens on any more.</summary>
+    /// <exception cref="IOException">The directory is not private enough.</exception>
+    public static ControlSocket Bind(string path)
+    {
+        var directory = System.IO.Path.GetDirectoryName(path)!;
+        CheckDirectory(directory);
+
+        // Bound under a name of its own and then renamed: there is no moment at which the path is missing, or open to others.
+        // The name is short because both must fit sun_path.
+        var unfinished = System.IO.Path.Combine(directory, $".{Environment.ProcessId:x}");
+        File.Delete(unfinished);
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var address = new UnixDomainSocketEndPoint(unfinished).Serialize();
+        Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
+        try
+        {
+            File.SetUnixFileMode(unfinished, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            socket.Listen(Backlog);
+            File.Move(unfinished, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(unfinished);
+            throw;
+        }
+
+        var listener = ListenerDescriptor.Bound("control", Libc.Duplicate(socket.SafeHandle));
+        listener.OwnedPath = path;
+        return new ControlSocket(path, listener);
+    }
+
+    /// <summary>Takes over the listener that a predecessor sent, and with it the path.</summary>
+    public static ControlSocket Adopt(string path, SafeSocketHandle received)
+    {
+        var listener = ListenerDescriptor.Adopt("control", received);
+        listener.OwnedPath = path;
+        return new ControlSocket(path, listener);
+    }
+
+    /// <summary>Connects to the instance that serves at <paramref name="path"/>.</summary>
+    /// <exception cref="SocketException">Nobody listens there, or nobody may.</exception>
+    public static async Task<ControlChannel> ConnectAsync(string path, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+            return new ControlChannel(socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    public async Task<ControlChannel> AcceptAsync(CancellationToken cancellationToken) => new(await _socket.AcceptAsync(cancellationToken));
+
+    /// <summary>Closes this instance's copy; the path stays, for it is the successor's.</summary>
+    public void Release()
+    {
+        Listener.OwnedPath = null;
+        Dispose();
+    }
+
+    public void Dispose()
+    {
+        _socket.Dispose();
+        Listener.Dispose();
+    }
+
+    /// <summary>Who can write to the directory can put a socket of his own in place of ours.</summary>
+    private static void CheckDirectory(string directory)
+    {
+        Directory.CreateDirectory(directory, OwnerOnly);
+        var (owner, mode) = Libc.Status(directory);
+        var user = Libc.EffectiveUser();
+        if (owner != user && owner != 0)
+        {
+            throw new IOException(
+                $"The directory '{directory}' of the control socket belongs to uid {owner}, but this process runs as uid {user}: use a directory of its own.");
+        }
+
+        if ((mode & WritableByOthers) != 0)
+        {
+            throw new IOException(
+                $"The directory '{directory}' of the control socket can be written by others (mode {Convert.ToString((int)mode, 8)}): chmod 0700 it, or use another.");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+using System.Security.Cryptography;
+using KestrelHandoff.Transport.Interop;
+
+namespace KestrelHandoff.Transport.Control;
+
+/// <summary>Where the control socket of one handoff lies when none is configured.</summary>
+internal static class PrivateSocket
+{
+    private const int NameBytes = 4;
+
+    /// <summary>A path nobody has, in a directory of this user's own.</summary>
+    public static string NewPath()
+    {
+        // systemd's RuntimeDirectory= and the user's runtime directory are private already; the shared temp directory gets a private one inside.
+        var directory = Variable("RUNTIME_DIRECTORY")?.Split(':')[0]
+            ?? (Variable("XDG_RUNTIME_DIR") is { } runtime ? Path.Combine(runtime, "kestrel-handoff") : null)
+            ?? Path.Combine(Path.GetTempPath(), $"kestrel-handoff-{Libc.EffectiveUser()}");
+        return Path.Combine(directory, $"{Environment.ProcessId}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(NameBytes))}.sock");
+    }
+
+    private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
+}

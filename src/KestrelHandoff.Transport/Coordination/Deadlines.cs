@@ -1,0 +1,113 @@
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Control;
+using Microsoft.Extensions.Options;
+using Polly;
+using Polly.Retry;
+using Polly.Timeout;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>A step of a handoff that has a deadline of its own.</summary>
+internal enum HandoffStep
+{
+    /// <summary>From the launch to the successor's Hello.</summary>
+    Launch,
+
+    /// <summary>Connect, Hello, Welcome, Offer, Confirm: what a live peer does at once.</summary>
+    Exchange,
+
+    /// <summary>From the last Offer to Ready.</summary>
+    Ready,
+
+    /// <summary>From Commit to Accepting.</summary>
+    Commit,
+}
+
+/// <summary>One Polly pipeline a step; a step that takes too long fails with the option to change.</summary>
+internal sealed class Deadlines
+{
+    private readonly Dictionary<HandoffStep, (ResiliencePipeline Pipeline, TimeSpan Limit, string Option)> _steps;
+
+    public Deadlines(IOptions<SocketHandoffOptions> options, TimeProvider time)
+    {
+        var o = options.Value;
+        _steps = new()
+        {
+            [HandoffStep.Launch] = (Timeout(o.LaunchTimeout).Build(), o.LaunchTimeout, nameof(o.LaunchTimeout)),
+            [HandoffStep.Exchange] = (Timeout(o.ExchangeTimeout).Build(), o.ExchangeTimeout, nameof(o.ExchangeTimeout)),
+            [HandoffStep.Ready] = (Timeout(o.ReadyTimeout).Build(), o.ReadyTimeout, nameof(o.ReadyTimeout)),
+            [HandoffStep.Commit] = (Timeout(o.CommitTimeout).Build(), o.CommitTimeout, nameof(o.CommitTimeout)),
+        };
+
+        // A full backlog (EAGAIN on a Unix socket) passes by itself; nobody listening does not.
+        Connect = Timeout(o.ExchangeTimeout)
+            .AddRetry(new RetryStrategyOptions
+            {
+                ShouldHandle = new PredicateBuilder().Handle<SocketException>(e => e.SocketErrorCode == SocketError.WouldBlock),
+                MaxRetryAttempts = int.MaxValue,
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = TimeSpan.FromMilliseconds(10),
+                MaxDelay = TimeSpan.FromMilliseconds(500),
+            })
+            .Build();
+
+        ResiliencePipelineBuilder Timeout(TimeSpan limit) =>
+            new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(limit);
+    }
+
+    /// <summary>For connecting to the control socket.</summary>
+    public ResiliencePipeline Connect { get; }
+
+    public async Task<T> RunAsync<T>(HandoffStep step, string what, Func<CancellationToken, Task<T>> action, CancellationToken cancellationToken)
+    {
+        var (pipeline, limit, option) = _steps[step];
+        try
+        {
+            return await pipeline.ExecuteAsync(async token => await action(token), cancellationToken);
+        }
+        catch (TimeoutRejectedException e)
+        {
+            throw new HandoffException(
+                HandoffFailure.Timeout,
+                $"{what} did not come within {limit.TotalSeconds:0.###} s ({SocketHandoffOptions.SectionName}:{option}).",
+                e);
+        }
+    }
+
+    public Task RunAsync(HandoffStep step, string what, Func<CancellationToken, Task> action, CancellationToken cancellationToken) =>
+        RunAsync(
+            step,
+            what,
+            async token =>
+            {
+                await action(token);
+                return true;
+            },
+            cancellationToken);
+
+    /// <summary>Receives the message that must come next.</summary>
+    /// <exception cref="HandoffException">It did not come in time, or the peer gave up.</exception>
+    /// <exception cref="EndOfStreamException">The peer is gone.</exception>
+    /// <exception cref="ControlException">Something else came.</exception>
+    public async Task<(T Message, ControlChannel.Received Received)> ExpectAsync<T>(
+        ControlChannel channel, HandoffStep step, CancellationToken cancellationToken)
+        where T : ControlMessage
+    {
+        var received = await RunAsync(step, $"The peer's {typeof(T).Name}", channel.ReceiveAsync, cancellationToken)
+            ?? throw new EndOfStreamException($"The peer closed the control connection instead of sending {typeof(T).Name}.");
+        if (received.Message is T message)
+        {
+            return (message, received);
+        }
+
+        received.Dispose();
+        throw received.Message switch
+        {
+            Abort abort => new HandoffException(HandoffFailure.Refused, $"The peer gave up: {abort.Detail}"),
+            Refuse refuse => new HandoffException(HandoffFailure.Refused, $"The peer refused ({refuse.Reason}): {refuse.Detail}"),
+            var other => new ControlException(
+                ControlProtocol.Reasons.UnexpectedMessage, $"{other.GetType().Name} came where {typeof(T).Name} was expected."),
+        };
+    }
+}

@@ -1,0 +1,38 @@
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Diagnostics;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>After the handoff: serves the connections that are left to their end, then stops the host. The server runs on all the while.</summary>
+internal sealed class Drain(
+    ConnectionRegistry connections,
+    IOptions<SocketHandoffOptions> options,
+    InstanceState state,
+    IHostApplicationLifetime lifetime,
+    TimeProvider time,
+    ILogger<Drain> logger)
+{
+    /// <summary>Every answer from now on ends its connection.</summary>
+    public bool HasBegun => connections.IsDraining;
+
+    public void Begin()
+    {
+        connections.IsDraining = true;
+        _ = RunAsync();
+    }
+
+    private async Task RunAsync()
+    {
+        var limit = options.Value.DrainTimeout;
+        Log.Draining(logger, connections.Count, limit.TotalSeconds);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
+        await Task.WhenAny(connections.WhenEmpty(), Task.Delay(limit, time, stop.Token));
+        await stop.CancelAsync();
+        state.Move(HandoffSignal.Drained);
+        Log.Retiring(logger, connections.Count);
+        lifetime.StopApplication();
+    }
+}

@@ -1,0 +1,153 @@
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Launch;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>The handoff's part in the host's life: look for a predecessor before the server binds, say Ready when the app has started, leave last.</summary>
+internal sealed class HandoffLifecycle(
+    IOptions<SocketHandoffOptions> options,
+    InstanceState state,
+    Deadlines deadlines,
+    Successor successor,
+    HandoffCoordinator coordinator,
+    ControlServer control,
+    IHostApplicationLifetime lifetime,
+    ILogger<HandoffLifecycle> logger) : IHostedLifecycleService
+{
+    private readonly CancellationTokenSource _stopping = new();
+    private bool _hasPredecessor;
+    private Task _following = Task.CompletedTask;
+
+    /// <summary>Before anything starts, so before the server binds.</summary>
+    public async Task StartingAsync(CancellationToken cancellationToken)
+    {
+        var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
+        var token = Take(LaunchPlan.TokenVariable);
+        _hasPredecessor = path is not null && await TryJoinAsync(path, token, cancellationToken);
+        if (!_hasPredecessor && options.Value.ControlSocketPath is { } own)
+        {
+            // Now, not when the app has started: an instance that starts a moment later must find this one.
+            control.Start(ControlSocket.Bind(own), coordinator.GreetAsync);
+        }
+
+        lifetime.ApplicationStarted.Register(() => _following = FollowAsync());
+    }
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await coordinator.StopAsync();
+    }
+
+    public async Task StoppedAsync(CancellationToken cancellationToken)
+    {
+        await _following;
+        await control.DisposeAsync();
+        _stopping.Dispose();
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    private async Task<bool> TryJoinAsync(string path, string? token, CancellationToken cancellationToken)
+    {
+        ControlChannel channel;
+        try
+        {
+            channel = await deadlines.Connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(path, stop), cancellationToken);
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionRefused or SocketError.AddressNotAvailable)
+        {
+            Log.NoPredecessor(logger, path);
+            return false;
+        }
+
+        try
+        {
+            await successor.JoinAsync(channel, token, cancellationToken);
+            return true;
+        }
+        catch (Exception e) when (PeerGone.Is(e))
+        {
+            // It died before it had offered everything; its listeners are free, or in the table.
+            Log.NoPredecessor(logger, path);
+            channel.Dispose();
+            return false;
+        }
+    }
+
+    /// <summary>After the app has started. Never throws: what goes wrong here ends the instance in order.</summary>
+    private async Task FollowAsync()
+    {
+        try
+        {
+            if (!_hasPredecessor)
+            {
+                state.Move(HandoffSignal.NoPredecessor);
+                return;
+            }
+
+            var (socket, isAlone) = await successor.StandByAsync(_stopping.Token);
+            TakeControl(socket);
+            if (isAlone)
+            {
+                Log.Alone(logger);
+            }
+            else
+            {
+                await successor.WaitForRetirementAsync(_stopping.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // the host stops
+        }
+        catch (Exception e)
+        {
+            Log.MustNotServe(logger, e);
+            Environment.ExitCode = 1;
+            lifetime.StopApplication();
+        }
+    }
+
+    /// <summary>Answers the control socket from now on: the one that moved here, or a new one.</summary>
+    private void TakeControl(ControlSocket? moved)
+    {
+        var path = options.Value.ControlSocketPath;
+        if (moved is not null && moved.Path != path)
+        {
+            moved.Dispose();
+            moved = null;
+        }
+
+        if (path is null)
+        {
+            return;
+        }
+
+        try
+        {
+            control.Start(moved ?? ControlSocket.Bind(path), coordinator.GreetAsync);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        {
+            Log.NoControlSocket(logger, path, e); // this instance is the only one that serves, and goes on
+        }
+    }
+
+    /// <summary>Reads a variable meant for this process and takes it away, so that nothing started from here has it.</summary>
+    private static string? Take(string name)
+    {
+        var value = Environment.GetEnvironmentVariable(name);
+        Environment.SetEnvironmentVariable(name, null);
+        return value;
+    }
+}

@@ -1,0 +1,130 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Interop;
+using KestrelHandoff.Transport.Listeners;
+using Microsoft.Win32.SafeHandles;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>The giving side, from the successor's Hello to the drain, in the order it happens.</summary>
+internal sealed class Predecessor(
+    InstanceState state, ListenerTable listeners, ControlServer control, Deadlines deadlines, ISuccessorProbe? probe = null)
+{
+    /// <summary>Hands over. When it returns the successor serves and this instance's gates are shut for good.</summary>
+    /// <exception cref="Exception">The successor did not get as far; nothing has changed for clients.</exception>
+    public async Task GiveAsync(Handoff handoff, Greeting greeting, CancellationToken cancellationToken)
+    {
+        var (channel, hello) = greeting;
+        handoff.Update(report => report with { Successor = new(hello.ProcessId, state.Generation + 1) });
+
+        await WelcomeAsync(handoff, channel, hello, cancellationToken);
+        var offered = listeners.Listeners;
+        await OfferAsync(channel, offered, cancellationToken);
+
+        var (ready, _) = await deadlines.ExpectAsync<Ready>(channel, HandoffStep.Ready, cancellationToken);
+        handoff.Update(report => report with { Listeners = Fates(offered, ready) });
+        state.Move(HandoffSignal.SuccessorReady);
+
+        if (probe is not null)
+        {
+            var target = new ProbeTarget(ready.Listeners, handoff.PreferredListener, (name, token) => DialAsync(channel, name, token));
+            var result = await probe.ProbeAsync(target, cancellationToken);
+            handoff.Update(report => report with { Probe = result });
+        }
+
+        state.Move(HandoffSignal.ProbePassed);
+        await channel.SendAsync(new Commit(), cancellationToken);
+        await deadlines.ExpectAsync<Accepting>(channel, HandoffStep.Commit, cancellationToken);
+        state.Move(HandoffSignal.SuccessorAccepts);
+
+        // Both accept for a moment: nobody is refused. What this instance has accepted by now it serves to the end.
+        await listeners.ShutGatesAsync();
+        await ConfirmAsync(channel, cancellationToken);
+        await listeners.ReleaseAsync(Claimed(ready));
+        state.Move(HandoffSignal.Confirmed);
+    }
+
+    private async Task WelcomeAsync(Handoff handoff, ControlChannel channel, Hello hello, CancellationToken cancellationToken)
+    {
+        // A launched successor writes to pipes of ours until it serves; then it goes on where this instance's output goes.
+        var streams = handoff.Process is not null && hello.Capabilities.Contains(ControlProtocol.Capabilities.StandardStreams)
+            ? StandardStreams.Open()
+            : [];
+        var welcome = new Welcome(ControlProtocol.Version, Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
+        {
+            Capabilities = streams.Length > 0 ? [ControlProtocol.Capabilities.StandardStreams] : [],
+        };
+        await deadlines.RunAsync(
+            HandoffStep.Exchange, "Sending Welcome", token => channel.SendAsync(welcome, streams, token), cancellationToken);
+    }
+
+    private async Task OfferAsync(ControlChannel channel, IReadOnlyList<HandoffListener> offered, CancellationToken cancellationToken)
+    {
+        var batches = offered.Chunk(DescriptorSocketExtensions.MaxDescriptorsPerMessage).DefaultIfEmpty([]).ToArray();
+        for (var i = 0; i < batches.Length; i++)
+        {
+            var batch = batches[i];
+            var offer = new Offer(
+                [.. batch.Select(listener => new OfferedListener(listener.Name, Text(listener.EndPoint), listener.Descriptor.OwnedPath is not null))],
+                Last: i == batches.Length - 1);
+            SafeHandle[] descriptors = [.. batch.Select(listener => listener.Descriptor)];
+            await deadlines.RunAsync(
+                HandoffStep.Exchange, "Sending Offer", token => channel.SendAsync(offer, descriptors, token), cancellationToken);
+        }
+    }
+
+    private static async Task<Stream> DialAsync(ControlChannel channel, string listener, CancellationToken cancellationToken)
+    {
+        var (ours, theirs) = Libc.SocketPair();
+        var socket = new Socket(ours);
+        try
+        {
+            using (theirs)
+            {
+                await channel.SendAsync(new Probe(listener), [theirs], cancellationToken);
+            }
+
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private async Task ConfirmAsync(ControlChannel channel, CancellationToken cancellationToken)
+    {
+        // Who connects in between waits in the backlog, which moves with the listener.
+        var socket = await control.StopAsync();
+        try
+        {
+            SafeHandle[] moving = socket is null ? [] : [socket.Listener];
+            await channel.SendAsync(new Confirm { ControlPath = socket?.Path }, moving, cancellationToken);
+            await deadlines.ExpectAsync<Confirmed>(channel, HandoffStep.Exchange, cancellationToken);
+            socket?.Release();
+        }
+        catch
+        {
+            control.Resume(socket);
+            throw;
+        }
+    }
+
+    private static List<HandoffListenerFate> Fates(IReadOnlyList<HandoffListener> offered, Ready ready)
+    {
+        var claimed = Claimed(ready);
+        return
+        [
+            .. ready.Listeners.Select(listener => new HandoffListenerFate(listener.Name, listener.Address, listener.AdoptedFrom is null ? "new" : "adopted")),
+            .. offered.Where(listener => !claimed.Contains(listener.Name))
+                .Select(listener => new HandoffListenerFate(listener.Name, Text(listener.EndPoint), "closed")),
+        ];
+    }
+
+    private static HashSet<string> Claimed(Ready ready) => [.. ready.Listeners.Select(listener => listener.AdoptedFrom).OfType<string>()];
+
+    private static string Text(EndPoint endPoint) => endPoint.ToString() ?? "";
+}

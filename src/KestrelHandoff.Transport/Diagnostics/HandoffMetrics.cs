@@ -1,0 +1,37 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace KestrelHandoff.Transport.Diagnostics;
+
+/// <summary>The instruments of the meter <c>KestrelHandoff</c>.</summary>
+internal sealed class HandoffMetrics
+{
+    public const string MeterName = "KestrelHandoff";
+
+    private readonly Histogram<double> _phase;
+    private readonly Histogram<double> _handoff;
+
+    public HandoffMetrics(IMeterFactory factory)
+    {
+        var meter = factory.Create(MeterName);
+        _phase = meter.CreateHistogram<double>("handoff.phase.duration", "s", "How long an instance was in a phase, recorded when it left it.");
+        _handoff = meter.CreateHistogram<double>("handoff.duration", "s", "How long a handoff took, up to the begin of the drain, by outcome.");
+    }
+
+    public void PhaseLeft(HandoffPhase phase, TimeSpan took)
+    {
+        if (_phase.Enabled)
+        {
+            _phase.Record(took.TotalSeconds, new TagList { { "handoff.phase", phase.ToString() } });
+        }
+    }
+
+    public void Ended(HandoffReport report)
+    {
+        if (_handoff.Enabled)
+        {
+            _handoff.Record(
+                report.DurationMs / 1000, new TagList { { "handoff.outcome", report.Outcome }, { "handoff.failure", report.Failure?.ToString() } });
+        }
+    }
+}

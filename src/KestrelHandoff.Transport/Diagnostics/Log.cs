@@ -1,0 +1,77 @@
+using System.Net;
+using KestrelHandoff.Transport.Coordination;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Transport.Diagnostics;
+
+/// <summary>Every log line of the handoff. Ids are a public contract: add, never renumber or reuse. Connections have theirs in ConnectionLog.</summary>
+internal static partial class Log
+{
+    // 1xx: predecessor
+
+    [LoggerMessage(100, LogLevel.Information, "Handoff {HandoffId}: begun ({Trigger}).")]
+    public static partial void Begun(ILogger logger, Guid handoffId, string trigger);
+
+    [LoggerMessage(101, LogLevel.Information, "Handoff {HandoffId}: launched the successor, process {ProcessId}: {Executable}.")]
+    public static partial void Launched(ILogger logger, Guid handoffId, int processId, string executable);
+
+    [LoggerMessage(102, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} serves, after {DurationMs} ms; {Connections} connections left to drain.")]
+    public static partial void Completed(ILogger logger, Guid handoffId, int processId, double durationMs, int connections);
+
+    [LoggerMessage(103, LogLevel.Error, "Handoff {HandoffId} failed while {Phase}; this instance goes on serving. {Detail}")]
+    public static partial void Failed(ILogger logger, Guid handoffId, HandoffPhase phase, string detail, Exception exception);
+
+    [LoggerMessage(104, LogLevel.Debug, "Handoff phase {From} -> {To} on {Signal}, after {DurationMs:0.0} ms.")]
+    public static partial void Moved(ILogger logger, HandoffPhase from, HandoffPhase to, HandoffSignal signal, double durationMs);
+
+    [LoggerMessage(105, LogLevel.Information, "Draining {Connections} connections, for at most {Seconds} s.")]
+    public static partial void Draining(ILogger logger, int connections, double seconds);
+
+    [LoggerMessage(106, LogLevel.Information, "Retiring with {Connections} connections open.")]
+    public static partial void Retiring(ILogger logger, int connections);
+
+    [LoggerMessage(107, LogLevel.Information, "Listener {Name} ({EndPoint}): the successor no longer has it; closed.")]
+    public static partial void ListenerClosed(ILogger logger, string name, EndPoint endPoint);
+
+    // 2xx: successor
+
+    [LoggerMessage(200, LogLevel.Information, "Handoff {HandoffId}: joined process {ProcessId} as generation {Generation}; it offers {Count} listeners.")]
+    public static partial void Joined(ILogger logger, Guid handoffId, int processId, int generation, int count);
+
+    [LoggerMessage(201, LogLevel.Information, "Handoff {HandoffId}: the predecessor, process {ProcessId}, has exited.")]
+    public static partial void PredecessorGone(ILogger logger, Guid handoffId, int processId);
+
+    [LoggerMessage(202, LogLevel.Information, "Nobody serves at the control socket {Path}; starting without a predecessor.")]
+    public static partial void NoPredecessor(ILogger logger, string path);
+
+    [LoggerMessage(203, LogLevel.Warning, "The predecessor is gone and left no word; this instance serves on its listeners.")]
+    public static partial void Alone(ILogger logger);
+
+    [LoggerMessage(204, LogLevel.Critical, "This instance must not serve, and stops.")]
+    public static partial void MustNotServe(ILogger logger, Exception exception);
+
+    // 3xx: control socket
+
+    [LoggerMessage(300, LogLevel.Warning, "Control socket: refused process {ProcessId} of uid {UserId}. {Reason}")]
+    public static partial void ControlRefused(ILogger logger, int processId, uint userId, string reason);
+
+    [LoggerMessage(301, LogLevel.Error, "Control socket {Path}: accept failed.")]
+    public static partial void ControlAcceptFailed(ILogger logger, string path, Exception exception);
+
+    [LoggerMessage(302, LogLevel.Error, "The control socket {Path} cannot be had; no successor will find this instance there. It goes on serving.")]
+    public static partial void NoControlSocket(ILogger logger, string path, Exception exception);
+
+    // 4xx: listeners
+
+    [LoggerMessage(400, LogLevel.Debug, "Listener {Name}: bound to {EndPoint}.")]
+    public static partial void ListenerBound(ILogger logger, string name, EndPoint endPoint);
+
+    [LoggerMessage(401, LogLevel.Information, "Listener {Name}: adopted from the predecessor, bound to {EndPoint}.")]
+    public static partial void ListenerAdopted(ILogger logger, string name, EndPoint endPoint);
+
+    [LoggerMessage(402, LogLevel.Information, "Listener {Name} ({EndPoint}): offered by the predecessor, but no endpoint of this instance; not adopted.")]
+    public static partial void ListenerUnclaimed(ILogger logger, string name, EndPoint endPoint);
+
+    [LoggerMessage(403, LogLevel.Warning, "Listener {Name}: accept failed; trying again in {DelayMs} ms.")]
+    public static partial void AcceptFailed(ILogger logger, string name, double delayMs, Exception exception);
+}

@@ -1,0 +1,38 @@
+namespace KestrelHandoff.Transport;
+
+/// <summary>Where an instance stands, from its start to its retirement.</summary>
+public enum HandoffPhase
+{
+    /// <summary>The app is starting, with no predecessor.</summary>
+    Starting,
+
+    /// <summary>The app is starting with the listeners of a predecessor, which goes on serving.</summary>
+    Joining,
+
+    /// <summary>Started and healthy, gates shut: the predecessor probes it and decides.</summary>
+    Standby,
+
+    /// <summary>Accepts connections; no handoff is under way.</summary>
+    Serving,
+
+    /// <summary>Serving; a successor was launched and has not spoken yet.</summary>
+    Launching,
+
+    /// <summary>Serving; the successor has the listeners and starts its app.</summary>
+    Offering,
+
+    /// <summary>Serving; the successor answers probe and warm-up requests.</summary>
+    Probing,
+
+    /// <summary>Serving; the successor was told to accept and has not confirmed yet.</summary>
+    Committing,
+
+    /// <summary>Both accept; this instance shuts its gates.</summary>
+    Confirming,
+
+    /// <summary>The successor serves; this instance finishes what it has.</summary>
+    Draining,
+
+    /// <summary>Nothing left to serve; the host stops.</summary>
+    Retired,
+}

@@ -1,0 +1,83 @@
+namespace KestrelHandoff.Transport;
+
+/// <summary>What happened in one handoff.</summary>
+/// <param name="Id">Names the handoff in the answers and logs of both instances.</param>
+/// <param name="Trigger">What started it: <c>spawned</c> or <c>independent</c>.</param>
+/// <param name="StartedAt">When it was asked for.</param>
+public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset StartedAt)
+{
+    /// <summary><c>running</c>, <c>completed</c> or <c>failed</c>.</summary>
+    public string Outcome { get; init; } = "running";
+
+    /// <summary>The whole handoff, in milliseconds, up to the begin of the drain.</summary>
+    public double DurationMs { get; init; }
+
+    /// <summary>The giving instance.</summary>
+    public required HandoffInstance Predecessor { get; init; }
+
+    /// <summary>The taking instance, as soon as it is known.</summary>
+    public HandoffInstance? Successor { get; init; }
+
+    /// <summary>The phases gone through, in order.</summary>
+    public IReadOnlyList<HandoffPhaseDuration> Phases { get; init; } = [];
+
+    /// <summary>Every listener of either instance.</summary>
+    public IReadOnlyList<HandoffListenerFate> Listeners { get; init; } = [];
+
+    /// <summary>The probe and warm-up, if they ran.</summary>
+    public HandoffProbe? Probe { get; init; }
+
+    /// <summary>Connections the predecessor still had when it began to drain.</summary>
+    public int ConnectionsDraining { get; init; }
+
+    /// <summary>Why it failed.</summary>
+    public HandoffFailure? Failure { get; init; }
+
+    /// <summary>The failure in words.</summary>
+    public string? Detail { get; init; }
+
+    /// <summary>The exit code of a successor that exited.</summary>
+    public int? ExitCode { get; init; }
+
+    /// <summary>The end of what a launched successor wrote to stdout and stderr, if the handoff failed.</summary>
+    public string? StartupOutput { get; init; }
+}
+
+/// <summary>One side of a handoff.</summary>
+/// <param name="ProcessId">As its own process id namespace numbers it.</param>
+/// <param name="Generation">1 for an instance without a predecessor.</param>
+public sealed record HandoffInstance(int ProcessId, int Generation);
+
+/// <summary>How long one phase took.</summary>
+/// <param name="Phase">The phase.</param>
+/// <param name="DurationMs">Milliseconds.</param>
+public sealed record HandoffPhaseDuration(HandoffPhase Phase, double DurationMs);
+
+/// <summary>What became of one listener.</summary>
+/// <param name="Name">The configured endpoint, such as <c>tcp:127.0.0.1:0</c>.</param>
+/// <param name="Address">The address it is bound to, such as <c>127.0.0.1:40213</c>.</param>
+/// <param name="Fate"><c>adopted</c> by the successor, <c>new</c> in the successor, or <c>closed</c>: the successor no longer has it.</param>
+public sealed record HandoffListenerFate(string Name, string Address, string Fate);
+
+/// <summary>The requests the successor answered before the commit.</summary>
+/// <param name="Requests">How many.</param>
+/// <param name="FirstMs">How long the first took, in milliseconds: the cold start that no client saw.</param>
+/// <param name="LastMs">The median of the last ten, in milliseconds.</param>
+public sealed record HandoffProbe(int Requests, double FirstMs, double LastMs);
+
+/// <summary>An instance as it stands now.</summary>
+/// <param name="ProcessId">Its process id.</param>
+/// <param name="Generation">1 for an instance without a predecessor.</param>
+/// <param name="Phase">Where it stands.</param>
+/// <param name="Since">When it entered that phase.</param>
+/// <param name="Connections">Its open connections.</param>
+/// <param name="Listeners">The addresses it is bound to.</param>
+/// <param name="LastHandoff">The current or last handoff in which it was the predecessor.</param>
+public sealed record HandoffStatus(
+    int ProcessId,
+    int Generation,
+    HandoffPhase Phase,
+    DateTimeOffset Since,
+    int Connections,
+    IReadOnlyList<string> Listeners,
+    HandoffReport? LastHandoff);

@@ -1,0 +1,27 @@
+namespace KestrelHandoff.Transport;
+
+/// <summary>The handoff of this instance: start one from code, see how it stands.</summary>
+public interface ISocketHandoff
+{
+    /// <summary>1 for an instance that started without a predecessor, one more for each successor.</summary>
+    int Generation { get; }
+
+    /// <summary>Where this instance stands.</summary>
+    HandoffPhase Phase { get; }
+
+    /// <summary>Completes when this instance serves: at once in a first instance, at the commit in a successor.</summary>
+    /// <remarks>Work that must run in one instance only (timers, queue consumers) waits for it, and ends at <see cref="Retiring"/>.</remarks>
+    Task Activated { get; }
+
+    /// <summary>Cancelled when a successor has taken over and this instance begins to drain.</summary>
+    CancellationToken Retiring { get; }
+
+    /// <summary>Launches a successor of this instance and hands the listeners over to it.</summary>
+    /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
+    /// <returns>The report, when the successor serves and this instance has begun to drain.</returns>
+    /// <exception cref="HandoffException">The handoff failed or was refused; this instance goes on serving.</exception>
+    Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>A snapshot of this instance and of its last or current handoff.</summary>
+    HandoffStatus GetStatus();
+}

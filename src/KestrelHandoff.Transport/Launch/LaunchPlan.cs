@@ -1,0 +1,46 @@
+namespace KestrelHandoff.Transport.Launch;
+
+/// <summary>What to run for a successor: the command line, directory and environment this instance was started with, or what the options say.</summary>
+internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Arguments, string WorkingDirectory, IReadOnlyDictionary<string, string> Environment)
+{
+    /// <summary>The private socket and secret that a launched successor gets; they go no further than to it.</summary>
+    public const string SocketVariable = "KESTREL_HANDOFF_SOCKET";
+    public const string TokenVariable = "KESTREL_HANDOFF_TOKEN";
+
+    /// <summary>Meant for this process alone: the next one has other descriptors, and another process id.</summary>
+    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+    /// <summary>Makes the plan. Names are looked up now, not when this instance started, so that a symlink to a new release is followed.</summary>
+    /// <exception cref="HandoffException">The program or the directory is not there.</exception>
+    public static LaunchPlan Make(StartedAs started, SocketHandoffOptions options)
+    {
+        var directory = options.WorkingDirectory ?? started.Directory;
+        if (!Directory.Exists(directory))
+        {
+            throw new HandoffException(HandoffFailure.LaunchFailed, $"The working directory '{directory}' is gone; restore it or set SocketHandoff:WorkingDirectory.");
+        }
+
+        var environment = started.Environment.Where(pair => !NotPassedOn.Contains(pair.Key)).ToDictionary(StringComparer.Ordinal);
+        foreach (var (name, value) in options.Environment)
+        {
+            environment[name] = value;
+        }
+
+        var (program, arguments) = options.Executable is { } executable
+            ? (executable, (IReadOnlyList<string>)[.. options.Arguments])
+            : (started.CommandLine[0], [.. started.CommandLine.Skip(1)]);
+        return new(Find(program, directory, environment.GetValueOrDefault("PATH") ?? ""), arguments, directory, environment);
+    }
+
+    /// <summary>As a shell finds it: with a slash it is a path, without one it is on PATH.</summary>
+    private static string Find(string program, string directory, string path)
+    {
+        var candidates = program.Contains('/')
+            ? [Path.Combine(directory, program)]
+            : path.Split(':').Select(entry => Path.Combine(directory, entry, program));
+        return candidates.FirstOrDefault(File.Exists)
+            ?? throw new HandoffException(
+                HandoffFailure.LaunchFailed,
+                $"The program '{program}' was not found (directory '{directory}', PATH '{path}'); set SocketHandoff:Executable if it has moved.");
+    }
+}

@@ -1,0 +1,68 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
+namespace KestrelHandoff.Transport.Launch;
+
+/// <summary>A launched successor: its process, and what it wrote so far.</summary>
+internal sealed class SuccessorProcess : IDisposable
+{
+    private static readonly TimeSpan LastOutput = TimeSpan.FromSeconds(1);
+
+    private readonly Process _process;
+    private readonly StartupOutput _output = new();
+    private readonly Task _copied;
+
+    private SuccessorProcess(Process process)
+    {
+        _process = process;
+        _copied = Task.WhenAll(
+            _output.CopyAsync(process.StandardOutput.BaseStream, Console.OpenStandardOutput()),
+            _output.CopyAsync(process.StandardError.BaseStream, Console.OpenStandardError()));
+    }
+
+    public int ProcessId => _process.Id;
+
+    public string Output => _output.ToString();
+
+    /// <exception cref="HandoffException">The program cannot be run.</exception>
+    public static SuccessorProcess Start(LaunchPlan plan, string controlPath, string token)
+    {
+        var start = new ProcessStartInfo(plan.Executable, plan.Arguments)
+        {
+            WorkingDirectory = plan.WorkingDirectory,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+        };
+        start.Environment.Clear();
+        foreach (var (name, value) in plan.Environment)
+        {
+            start.Environment[name] = value;
+        }
+
+        start.Environment[LaunchPlan.SocketVariable] = controlPath;
+        start.Environment[LaunchPlan.TokenVariable] = token;
+        try
+        {
+            return new(Process.Start(start)!);
+        }
+        catch (Exception e) when (e is Win32Exception or IOException)
+        {
+            throw new HandoffException(HandoffFailure.LaunchFailed, $"'{plan.Executable}' could not be started: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The exit code, when it has exited and all it wrote has been read.</summary>
+    public async Task<int> WaitForExitAsync(CancellationToken cancellationToken)
+    {
+        await _process.WaitForExitAsync(cancellationToken);
+
+        // The rest of its output is in the pipe already, unless something it started holds the other end open.
+        await Task.WhenAny(_copied, Task.Delay(LastOutput, TimeProvider.System, cancellationToken));
+        return _process.ExitCode;
+    }
+
+    public void Kill() => _process.Kill(entireProcessTree: true);
+
+    public void Dispose() => _process.Dispose();
+}

@@ -1,0 +1,35 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Diagnostics;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Transport.Listeners;
+
+/// <summary>What Kestrel binds its endpoints with: adopts the descriptor that a predecessor offered for it, or binds anew.</summary>
+internal sealed class HandoffListenerFactory(
+    ListenerTable table, ConnectionFactory connections, TransportSettings settings, ILogger<HandoffListenerFactory> logger, TimeProvider time)
+    : IConnectionListenerFactory, IConnectionListenerFactorySelector
+{
+    public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
+
+    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    {
+        var name = table.NextName(endpoint);
+        var descriptor = table.Claim(name, endpoint);
+        if (descriptor is null)
+        {
+            descriptor = ListenSocket.Bind(endpoint, name, settings);
+            Log.ListenerBound(logger, name, descriptor.LocalEndPoint);
+        }
+        else
+        {
+            Log.ListenerAdopted(logger, name, descriptor.LocalEndPoint);
+        }
+
+        var listener = new HandoffListener(table, descriptor, connections, table.OpensAtBind, logger, time);
+        table.Add(listener);
+        return ValueTask.FromResult<IConnectionListener>(listener);
+    }
+}

@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Interop;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelHandoff.Transport.Listeners;
+
+/// <summary>Binds a new listener the way Kestrel's own transport does.</summary>
+internal static class ListenSocket
+{
+    /// <exception cref="AddressInUseException">Somebody else listens there.</exception>
+    /// <exception cref="SocketException">Any other fault of bind(2) or listen(2).</exception>
+    public static ListenerDescriptor Bind(EndPoint endPoint, string name, TransportSettings settings)
+    {
+        try
+        {
+            return endPoint switch
+            {
+                FileHandleEndPoint handle => BindHandle(handle, name, settings),
+                UnixDomainSocketEndPoint unix when settings.CreateBoundListenSocket is null => BindUnix(unix, name, settings),
+                _ => BindSocket(endPoint, name, settings),
+            };
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            throw new AddressInUseException(e.Message, e);
+        }
+    }
+
+    private static ListenerDescriptor BindSocket(EndPoint endPoint, string name, TransportSettings settings)
+    {
+        var socket = settings.CreateBoundListenSocket?.Invoke(endPoint) ?? CreateBound(endPoint);
+        socket.Listen(settings.Backlog);
+        var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
+        if (endPoint is UnixDomainSocketEndPoint)
+        {
+            // A Socket that bound a path deletes it when it is disposed or finalized, whoever listens there by then.
+            descriptor.OwnedPath = descriptor.Path;
+            GC.SuppressFinalize(socket);
+        }
+        else
+        {
+            socket.Dispose(); // it never waited for anything, so this is a plain close(2)
+        }
+
+        return descriptor;
+    }
+
+    private static Socket CreateBound(EndPoint endPoint)
+    {
+        var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            if (endPoint is IPEndPoint { Address: var address } && address.Equals(IPAddress.IPv6Any))
+            {
+                socket.DualMode = true;
+            }
+
+            socket.Bind(endPoint);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static ListenerDescriptor BindUnix(UnixDomainSocketEndPoint endPoint, string name, TransportSettings settings)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+
+        // Not Socket.Bind: it would remember the path and delete it with the Socket (see BindSocket).
+        var address = endPoint.Serialize();
+        Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
+        socket.Listen(settings.Backlog);
+        var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
+        descriptor.OwnedPath = descriptor.Path;
+        return descriptor;
+    }
+
+    private static ListenerDescriptor BindHandle(FileHandleEndPoint endPoint, string name, TransportSettings settings)
+    {
+        using var given = new SafeSocketHandle((nint)endPoint.FileHandle, ownsHandle: false);
+        using var socket = new Socket(given);
+        if (socket.SocketType != SocketType.Stream)
+        {
+            throw new NotSupportedException($"Descriptor {endPoint.FileHandle} is not a stream socket; only those can be listened on.");
+        }
+
+        socket.Listen(settings.Backlog);
+
+        // systemd passes descriptors without it, and a launched successor would inherit one that nobody accepts from.
+        Libc.SetCloseOnExec(given);
+        return ListenerDescriptor.Bound(name, Libc.Duplicate(given));
+    }
+}

@@ -1,0 +1,74 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace KestrelHandoff.Transport.Listeners;
+
+/// <summary>The one owner of a listening descriptor. Sockets over it never own it: closing one of them must not touch what the other instance listens on.</summary>
+internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
+{
+    private ListenerDescriptor(nint descriptor, string name)
+        : base(ownsHandle: true)
+    {
+        SetHandle(descriptor);
+        Name = name;
+        using var socket = CreateSocket();
+        LocalEndPoint = socket.LocalEndPoint ?? new UnixDomainSocketEndPoint("\0");
+    }
+
+    /// <summary>See <see cref="ListenerName"/>.</summary>
+    public string Name { get; set; }
+
+    /// <summary>The name under which the predecessor offered it; null if it was bound here.</summary>
+    public string? AdoptedFrom { get; private init; }
+
+    /// <summary>What the kernel says it is bound to, whatever the label says.</summary>
+    public EndPoint LocalEndPoint { get; }
+
+    /// <summary>The path becomes this instance's at the commit.</summary>
+    public bool InheritsPath { get; private init; }
+
+    /// <summary>The file that goes when this instance closes the listener. Exactly one instance has it; it moves at the commit.</summary>
+    public string? OwnedPath { get; set; }
+
+    /// <summary>The file that the listener is bound to, whoever owns it; null for IP and abstract addresses.</summary>
+    public string? Path => LocalEndPoint is UnixDomainSocketEndPoint unix && unix.ToString() is ['/' or not ('@' or '\0'), ..] path ? path : null;
+
+    /// <summary>Takes a descriptor of our own copy of a socket that was bound here.</summary>
+    public static ListenerDescriptor Bound(string name, nint descriptor) => new(descriptor, name);
+
+    /// <summary>Takes a descriptor that a predecessor sent, if the kernel agrees that it is a listening stream socket.</summary>
+    /// <exception cref="InvalidDataException">It is not; the descriptor has been closed.</exception>
+    public static ListenerDescriptor Adopt(string name, SafeSocketHandle received, bool inheritsPath = false)
+    {
+        using var socket = new Socket(received);
+        if (socket.SocketType != SocketType.Stream || !SocketFacts.IsListening(socket))
+        {
+            throw new InvalidDataException($"The descriptor offered as '{name}' is not a listening stream socket.");
+        }
+
+        // A copy of our own under a fresh number: the runtime never takes a descriptor out of its epoll set, and the same
+        // file under a number it has seen before would fail with EEXIST.
+        var descriptor = new ListenerDescriptor(Libc.Duplicate(received), name) { AdoptedFrom = name, InheritsPath = inheritsPath };
+        using var adopted = descriptor.CreateSocket();
+
+        // An instance that closed its socket carelessly leaves SO_LINGER {1,0} on the shared listener, and every
+        // connection accepted from it would inherit that and end with a reset.
+        adopted.LingerState = new LingerOption(false, 0);
+        return descriptor;
+    }
+
+    /// <summary>A socket that can be disposed at any time without a trace on the shared listener.</summary>
+    public Socket CreateSocket() => new(new SafeSocketHandle(handle, ownsHandle: false));
+
+    protected override bool ReleaseHandle()
+    {
+        if (OwnedPath is { } path)
+        {
+            File.Delete(path);
+        }
+
+        return Libc.Close(handle);
+    }
+}

@@ -1,0 +1,146 @@
+using System.Net;
+using KestrelHandoff.Transport.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Transport.Listeners;
+
+/// <summary>
+/// Two tables: the descriptors a predecessor offered and nobody claimed yet, and the listeners in use. Binding moves one from the
+/// first to the second; what is left in the first when the app is ready is closed.
+/// </summary>
+internal sealed class ListenerTable(ILogger<ListenerTable> logger)
+{
+    private readonly Lock _sync = new();
+    private readonly List<ListenerDescriptor> _offered = [];
+    private readonly List<HandoffListener> _listeners = [];
+
+    /// <summary>Whether listeners bound from now on accept at once. A successor's do not: its gates open at the commit.</summary>
+    public bool OpensAtBind { get; set; } = true;
+
+    public IReadOnlyList<HandoffListener> Listeners
+    {
+        get
+        {
+            lock (_sync)
+            {
+                return [.. _listeners];
+            }
+        }
+    }
+
+    public void Offer(IEnumerable<ListenerDescriptor> descriptors)
+    {
+        lock (_sync)
+        {
+            _offered.AddRange(descriptors);
+        }
+    }
+
+    /// <summary>The name for one more listener of <paramref name="configured"/>.</summary>
+    public string NextName(EndPoint configured)
+    {
+        lock (_sync)
+        {
+            for (var ordinal = 0; ; ordinal++)
+            {
+                var name = ListenerName.Of(configured, ordinal);
+                if (!_listeners.Exists(listener => listener.Name == name))
+                {
+                    return name;
+                }
+            }
+        }
+    }
+
+    /// <summary>Takes the offered descriptor of that name; failing that, one that is bound to the very address (port 0 before, that port now).</summary>
+    public ListenerDescriptor? Claim(string name, EndPoint configured)
+    {
+        lock (_sync)
+        {
+            var claimed = _offered.Find(offered => offered.Name == name) ?? _offered.Find(offered => offered.LocalEndPoint.Equals(configured));
+            if (claimed is not null)
+            {
+                _offered.Remove(claimed);
+                claimed.Name = name;
+            }
+
+            return claimed;
+        }
+    }
+
+    public void Add(HandoffListener listener)
+    {
+        lock (_sync)
+        {
+            _listeners.Add(listener);
+        }
+    }
+
+    public void Remove(HandoffListener listener)
+    {
+        lock (_sync)
+        {
+            _listeners.Remove(listener);
+        }
+    }
+
+    /// <summary>Closes this instance's copies of what nobody claimed. A leftover would keep the port open with nobody accepting.</summary>
+    public void CloseUnclaimed()
+    {
+        List<ListenerDescriptor> unclaimed;
+        lock (_sync)
+        {
+            unclaimed = [.. _offered];
+            _offered.Clear();
+        }
+
+        foreach (var descriptor in unclaimed)
+        {
+            Log.ListenerUnclaimed(logger, descriptor.Name, descriptor.LocalEndPoint);
+            descriptor.Dispose();
+        }
+    }
+
+    /// <summary>At the commit the paths of the adopted Unix listeners become this instance's to delete.</summary>
+    public void TakePaths()
+    {
+        foreach (var descriptor in Listeners.Select(listener => listener.Descriptor).Where(descriptor => descriptor.InheritsPath))
+        {
+            descriptor.OwnedPath = descriptor.Path;
+        }
+    }
+
+    public void OpenGates()
+    {
+        OpensAtBind = true;
+        foreach (var listener in Listeners)
+        {
+            listener.OpenGate();
+        }
+    }
+
+    public Task ShutGatesAsync()
+    {
+        OpensAtBind = false;
+        return Task.WhenAll(Listeners.Select(listener => listener.ShutGateAsync()));
+    }
+
+    /// <summary>After the handoff is confirmed: closes this instance's copies. The paths of <paramref name="claimed"/> are the successor's now; others go.</summary>
+    public async Task ReleaseAsync(IReadOnlySet<string> claimed)
+    {
+        foreach (var listener in Listeners)
+        {
+            if (claimed.Contains(listener.Name))
+            {
+                listener.Descriptor.OwnedPath = null;
+            }
+            else
+            {
+                Log.ListenerClosed(logger, listener.Name, listener.EndPoint);
+            }
+
+            await listener.UnbindAsync();
+            listener.Release();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using System.Text;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport;
+
+/// <summary>Checks every setting and reports all faults at once.</summary>
+internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHandoffOptions>
+{
+    /// <summary>sizeof(sockaddr_un.sun_path) less its final zero, unix(7).</summary>
+    public const int MaxPathBytes = 107;
+
+    private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan TenMinutes = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan Hour = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Day = TimeSpan.FromDays(1);
+
+    public ValidateOptionsResult Validate(string? name, SocketHandoffOptions options)
+    {
+        var result = new ValidateOptionsResultBuilder();
+        CheckPath(options.ControlSocketPath);
+        InRange(options.LaunchTimeout, Second, Hour, nameof(options.LaunchTimeout));
+        InRange(options.ExchangeTimeout, Short, TenMinutes, nameof(options.ExchangeTimeout));
+        InRange(options.ReadyTimeout, Second, Hour, nameof(options.ReadyTimeout));
+        InRange(options.ProbeTimeout, Short, TenMinutes, nameof(options.ProbeTimeout));
+        InRange(options.WarmUpTimeLimit, TimeSpan.Zero, TenMinutes, nameof(options.WarmUpTimeLimit));
+        InRange(options.CommitTimeout, Short, TenMinutes, nameof(options.CommitTimeout));
+        InRange(options.DrainTimeout, TimeSpan.Zero, Day, nameof(options.DrainTimeout));
+        if (options.WarmUpRequests is < 0 or > 100_000)
+        {
+            result.AddError($"must be from 0 to 100000, but is {options.WarmUpRequests}.", nameof(options.WarmUpRequests));
+        }
+
+        foreach (var path in options.ProbePaths)
+        {
+            if (!path.StartsWith('/') || path.Any(c => c is <= ' ' or '#' or > '~'))
+            {
+                result.AddError($"must start with '/' and be percent-encoded, such as '/products?page=1', but one is '{path}'.", nameof(options.ProbePaths));
+            }
+        }
+
+        if (Uri.CheckHostName(options.ProbeHost) == UriHostNameType.Unknown)
+        {
+            result.AddError($"must be a host name without a port, such as 'localhost', but is '{options.ProbeHost}'.", nameof(options.ProbeHost));
+        }
+
+        if (options.WorkingDirectory is { } directory && !Directory.Exists(directory))
+        {
+            result.AddError($"must be an existing directory, but is '{directory}'.", nameof(options.WorkingDirectory));
+        }
+
+        if (options.Executable is "")
+        {
+            result.AddError("must name a program, but is empty; leave it unset to launch this instance's own command line.", nameof(options.Executable));
+        }
+
+        return result.Build();
+
+        void CheckPath(string? path)
+        {
+            if (path is not null && (!Path.IsPathRooted(path) || path.EndsWith('/') || Encoding.UTF8.GetByteCount(path) > MaxPathBytes))
+            {
+                result.AddError(
+                    $"must be an absolute path of a file, at most {MaxPathBytes} bytes, but is '{path}' ({Encoding.UTF8.GetByteCount(path)} bytes).",
+                    nameof(options.ControlSocketPath));
+            }
+        }
+
+        void InRange(TimeSpan value, TimeSpan min, TimeSpan max, string property)
+        {
+            if (value < min || value > max)
+            {
+                result.AddError($"must be from {min:c} to {max:c}, but is {value:c}.", property);
+            }
+        }
+    }
+}

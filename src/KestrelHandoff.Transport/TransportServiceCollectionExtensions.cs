@@ -1,0 +1,44 @@
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Coordination;
+using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Launch;
+using KestrelHandoff.Transport.Listeners;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport;
+
+/// <summary>The transport's services, as a table of contents.</summary>
+internal static class TransportServiceCollectionExtensions
+{
+    public static IServiceCollection AddHandoffTransport(this IServiceCollection services)
+    {
+        services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<IValidateOptions<SocketHandoffOptions>, SocketHandoffOptionsValidator>();
+        services.TryAddSingleton<HandoffMetrics>();
+
+        services.TryAddSingleton<TransportSettings>();
+        services.TryAddSingleton<ConnectionRegistry>();
+        services.TryAddSingleton<ConnectionFactory>();
+
+        services.TryAddSingleton<ListenerTable>();
+        services.AddSingleton<IConnectionListenerFactory, HandoffListenerFactory>();
+
+        services.TryAddSingleton<Deadlines>();
+        services.TryAddSingleton<ControlServer>();
+
+        services.TryAddSingleton(StartedAs.Read());
+        services.TryAddSingleton<InstanceState>();
+        services.TryAddSingleton<Predecessor>();
+        services.TryAddSingleton<Successor>();
+        services.TryAddSingleton<Drain>();
+        services.TryAddSingleton<HandoffCoordinator>();
+        services.TryAddSingleton<ISocketHandoff>(provider => provider.GetRequiredService<HandoffCoordinator>());
+        services.AddSingleton<IHostedService, HandoffLifecycle>();
+        return services;
+    }
+}

@@ -1,0 +1,77 @@
+using System.Text.Json.Serialization.Metadata;
+using KestrelHandoff.Http;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Coordination;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Mvc;
+
+namespace KestrelHandoff.Endpoint;
+
+/// <summary>HTTP's way to the handoff: a request in, the report or a problem out.</summary>
+internal sealed class HandoffEndpoint(ISocketHandoff handoff)
+{
+    public async Task PostAsync(HttpContext context)
+    {
+        if (CallerGuard.Refusal(context) is { } refusal)
+        {
+            await WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not hand off.", refusal);
+            return;
+        }
+
+        try
+        {
+            var report = handoff is HandoffCoordinator coordinator
+                ? await coordinator.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
+                : await handoff.HandOffAsync(context.RequestAborted);
+            LameDuck.Announce(context);
+            await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, HandoffJson.Default.HandoffReport);
+        }
+        catch (HandoffException e)
+        {
+            await WriteFailureAsync(context, e);
+        }
+    }
+
+    public Task GetAsync(HttpContext context) => CallerGuard.Refusal(context) is { } refusal
+        ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
+        : WriteAsync(context, StatusCodes.Status200OK, "application/json", handoff.GetStatus(), HandoffJson.Default.HandoffStatus);
+
+    private static Task WriteFailureAsync(HttpContext context, HandoffException e)
+    {
+        var (status, type, title) = e.Failure switch
+        {
+            HandoffFailure.AlreadyRunning => (StatusCodes.Status409Conflict, "already-running", "A handoff is under way or done."),
+            HandoffFailure.NotPossible => (StatusCodes.Status501NotImplemented, "not-possible", "This instance cannot hand off here."),
+            HandoffFailure.LaunchFailed => (StatusCodes.Status502BadGateway, "launch-failed", "The successor could not be launched."),
+            HandoffFailure.SuccessorExited => (StatusCodes.Status502BadGateway, "successor-exited", "The successor exited before it served."),
+            HandoffFailure.Timeout => (StatusCodes.Status504GatewayTimeout, "timeout", "The successor took too long."),
+            HandoffFailure.Refused => (StatusCodes.Status502BadGateway, "refused", "The successor will not take over."),
+            HandoffFailure.ProtocolError => (StatusCodes.Status502BadGateway, "protocol-error", "The successor does not speak the protocol."),
+            HandoffFailure.ProbeFailed => (StatusCodes.Status502BadGateway, "probe-failed", "The successor answered a probe wrongly."),
+            HandoffFailure.Stopped => (StatusCodes.Status503ServiceUnavailable, "stopped", "The host was stopped."),
+            _ => throw new InvalidOperationException($"{e.Failure} has no status code.", e),
+        };
+        return WriteProblemAsync(context, status, type, title, $"{e.Message} This instance goes on serving.", e.Report);
+    }
+
+    private static Task WriteProblemAsync(
+        HttpContext context, int status, string type, string title, string detail, HandoffReport? report = null)
+    {
+        var problem = new ProblemDetails { Status = status, Type = $"urn:kestrel-handoff:{type}", Title = title, Detail = detail };
+        if (report is not null)
+        {
+            problem.Extensions["exitCode"] = report.ExitCode;
+            problem.Extensions["startupOutput"] = report.StartupOutput;
+            problem.Extensions["report"] = report with { StartupOutput = null };
+        }
+
+        return WriteAsync(context, status, "application/problem+json", problem, HandoffJson.Default.ProblemDetails);
+    }
+
+    private static async Task WriteAsync<T>(HttpContext context, int status, string contentType, T value, JsonTypeInfo<T> type)
+    {
+        context.Response.StatusCode = status;
+        context.Response.Headers.CacheControl = "no-store";
+        await context.Response.WriteAsJsonAsync(value, type, contentType, context.RequestAborted);
+    }
+}

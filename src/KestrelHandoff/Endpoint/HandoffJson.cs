@@ -1,0 +1,19 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using KestrelHandoff.Transport;
+using Microsoft.AspNetCore.Mvc;
+
+namespace KestrelHandoff.Endpoint;
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    WriteIndented = true,
+    Converters = [typeof(CamelCase<HandoffPhase>), typeof(CamelCase<HandoffFailure>)])]
+[JsonSerializable(typeof(HandoffReport))]
+[JsonSerializable(typeof(HandoffStatus))]
+[JsonSerializable(typeof(ProblemDetails))]
+internal sealed partial class HandoffJson : JsonSerializerContext;
+
+internal sealed class CamelCase<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase)
+    where T : struct, Enum;

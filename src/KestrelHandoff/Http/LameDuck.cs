@@ -1,0 +1,41 @@
+using KestrelHandoff.Transport.Coordination;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+
+namespace KestrelHandoff.Http;
+
+/// <summary>
+/// While the instance drains, each answer says that it is the last on its connection. A connection without a request is left
+/// alone: closing it could meet a request on its way (RFC 9112 §9.6), and that request would be lost.
+/// </summary>
+internal sealed class LameDuck(Drain drain) : IStartupFilter
+{
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+    {
+        app.Use(next => context =>
+        {
+            if (drain.HasBegun)
+            {
+                Announce(context);
+            }
+
+            return next(context);
+        });
+        next(app);
+    };
+
+    /// <summary>HTTP/1.1: the connection ends after this answer. HTTP/2 and 3: no new streams (GOAWAY), those that run finish.</summary>
+    public static void Announce(HttpContext context)
+    {
+        if (HttpProtocol.IsHttp11(context.Request.Protocol) || HttpProtocol.IsHttp10(context.Request.Protocol))
+        {
+            context.Response.Headers.Connection = "close";
+        }
+        else
+        {
+            context.Features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+        }
+    }
+}

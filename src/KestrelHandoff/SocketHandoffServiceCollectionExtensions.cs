@@ -1,0 +1,50 @@
+using KestrelHandoff;
+using KestrelHandoff.Http;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Coordination;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Adds the socket handoff to an app.</summary>
+public static class SocketHandoffServiceCollectionExtensions
+{
+    /// <summary>
+    /// Lets this app hand its listening sockets over to a new instance of itself, and take them over from one.
+    /// Where that is not possible (an OS other than Linux) the app starts as it would without this call, and logs so.
+    /// </summary>
+    /// <param name="services">The app's services.</param>
+    /// <param name="configure">Changes the options after they were bound from the section <c>SocketHandoff</c>.</param>
+    /// <returns><paramref name="services"/>.</returns>
+    public static IServiceCollection AddSocketHandoff(this IServiceCollection services, Action<SocketHandoffOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        var options = services.AddOptions<SocketHandoffOptions>().BindConfiguration(SocketHandoffOptions.SectionName).ValidateOnStart();
+        if (configure is not null)
+        {
+            options.Configure(configure);
+        }
+
+        if (services.Any(service => service.ServiceType == typeof(ISocketHandoff)))
+        {
+            return services; // called twice: only the options add up
+        }
+
+        if (!OperatingSystem.IsLinux())
+        {
+            services.AddSingleton<ISocketHandoff, UnsupportedSocketHandoff>();
+            services.AddHostedService(provider => (UnsupportedSocketHandoff)provider.GetRequiredService<ISocketHandoff>());
+            return services;
+        }
+
+        services.TryAddSingleton(KestrelTransportSettings.Create);
+        services.TryAddSingleton<IReadiness, HandoffReadiness>();
+        services.TryAddSingleton<ISuccessorProbe, HttpSuccessorProbe>();
+        services.AddHandoffTransport();
+        services.AddSingleton<IStartupFilter, LameDuck>();
+        services.AddSingleton<IHostedService, SignalTrigger>();
+        return services;
+    }
+}
