@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using KestrelHandoff.Transport.Coordination;
+using KestrelHandoff.Transport.Interop;
 
 namespace KestrelHandoff.Transport.Control;
 
@@ -78,17 +79,16 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     {
         for (var filled = 0; filled < buffer.Length;)
         {
-            using var received = await ReceiveSomeAsync(buffer.AsMemory(filled), cancellationToken);
-            if (received.BytesReceived == 0)
+            var count = await ReceiveSomeAsync(buffer.AsMemory(filled), descriptors, cancellationToken);
+            if (count == 0)
             {
                 return filled == 0 && endIsFine
                     ? false
                     : throw new ControlException(ControlProtocol.Reasons.Malformed, "The peer closed the connection in the middle of a message.");
             }
 
-            filled += received.BytesReceived;
-            descriptors.AddRange(received.TakeAll());
-            if (descriptors.Count > DescriptorSocketExtensions.MaxDescriptorsPerMessage)
+            filled += count;
+            if (descriptors.Count > Libc.MaxDescriptors)
             {
                 throw new ControlException(ControlProtocol.Reasons.Descriptors, $"A message came with {descriptors.Count} descriptors.");
             }
@@ -97,15 +97,21 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
         return true;
     }
 
-    private async Task<ReceivedDescriptors> ReceiveSomeAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    private async Task<int> ReceiveSomeAsync(Memory<byte> buffer, List<DescriptorHandle> descriptors, CancellationToken cancellationToken)
     {
         try
         {
-            return await socket.ReceiveDescriptorsAsync(buffer, cancellationToken: cancellationToken);
+            var received = await socket.ReceiveDescriptorsAsync(buffer, cancellationToken: cancellationToken);
+            descriptors.AddRange(received);
+            return received.BytesReceived;
+        }
+        catch (IOException e) when (e is not EndOfStreamException)
+        {
+            throw new ControlException(ControlProtocol.Reasons.Descriptors, e.Message, e);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
         {
-            return ReceivedDescriptors.End; // the peer died with unread bytes of ours
+            return 0; // the peer died with unread bytes of ours
         }
     }
 

@@ -62,7 +62,7 @@ internal sealed class Predecessor(
 
     private async Task OfferAsync(ControlChannel channel, IReadOnlyList<HandoffListener> offered, CancellationToken cancellationToken)
     {
-        var batches = offered.Chunk(DescriptorSocketExtensions.MaxDescriptorsPerMessage).DefaultIfEmpty([]).ToArray();
+        var batches = offered.Chunk(Libc.MaxDescriptors).DefaultIfEmpty([]).ToArray();
         for (var i = 0; i < batches.Length; i++)
         {
             var batch = batches[i];

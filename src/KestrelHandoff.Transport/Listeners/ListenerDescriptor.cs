@@ -43,7 +43,7 @@ internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
     public static ListenerDescriptor Adopt(string name, SafeSocketHandle received, bool inheritsPath = false)
     {
         using var socket = new Socket(received);
-        if (socket.SocketType != SocketType.Stream || !SocketFacts.IsListening(socket))
+        if (socket.SocketType != SocketType.Stream || Libc.KindOf(received) != DescriptorKind.ListeningSocket)
         {
             throw new InvalidDataException($"The descriptor offered as '{name}' is not a listening stream socket.");
         }
@@ -69,6 +69,6 @@ internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
             File.Delete(path);
         }
 
-        return Libc.Close(handle);
+        return Libc.Close((int)handle);
     }
 }

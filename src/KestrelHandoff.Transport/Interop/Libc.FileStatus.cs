@@ -1,0 +1,51 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace KestrelHandoff.Transport.Interop;
+
+// statx(2) and not fstat(2): its struct is the same on every architecture.
+internal static unsafe partial class Libc
+{
+    private const int FileTypeMask = 0xF000, FileTypeDirectory = 0x4000, FileTypeRegular = 0x8000; // inode(7)
+    private const int AtWorkingDirectory = -100, AtEmptyPath = 0x1000; // linux/fcntl.h
+    private const uint StatxType = 1, StatxMode = 2, StatxUser = 8; // linux/stat.h
+
+    /// <summary>Who owns a file, and who may do what with it.</summary>
+    public static (uint Owner, UnixFileMode Mode) Status(string path)
+    {
+        FileStatus status;
+        fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
+        {
+            if (Statx(AtWorkingDirectory, name, 0, StatxMode | StatxUser, &status) < 0)
+            {
+                throw LastError($"statx({path})");
+            }
+        }
+
+        return (status.User, (UnixFileMode)(status.Mode & ~FileTypeMask));
+    }
+
+    private static int FileTypeOf(SafeHandle descriptor)
+    {
+        byte noPath = 0;
+        FileStatus status;
+        return Statx(descriptor, &noPath, AtEmptyPath, StatxType, &status) == 0 ? status.Mode & FileTypeMask : 0;
+    }
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true)]
+    private static partial int Statx(SafeHandle directory, byte* path, int flags, uint mask, FileStatus* status);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true)]
+    private static partial int Statx(int directory, byte* path, int flags, uint mask, FileStatus* status);
+
+    // struct statx
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    private struct FileStatus
+    {
+        [FieldOffset(20)]
+        public uint User;
+
+        [FieldOffset(28)]
+        public ushort Mode;
+    }
+}

@@ -1,0 +1,55 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace KestrelHandoff.Transport.Interop;
+
+// what concerns this process, its files and its addresses
+internal static unsafe partial class Libc
+{
+    private const int FSetFd = 2, FdCloexec = 1; // fcntl(2)
+    private const int OCloexec = 0x80000; // open(2), for dup3
+
+    /// <summary>Binds a socket by its raw address: <see cref="Socket.Bind"/> would remember a path, and delete it when it is disposed.</summary>
+    public static void Bind(SafeHandle socket, ReadOnlySpan<byte> address)
+    {
+        fixed (byte* place = address)
+        {
+            if (BindAddress(socket, place, (uint)address.Length) < 0)
+            {
+                throw LastError("bind");
+            }
+        }
+    }
+
+    /// <summary>Keeps a descriptor from programs that this process starts.</summary>
+    public static void SetCloseOnExec(SafeHandle descriptor)
+    {
+        if (Fcntl(descriptor, FSetFd, FdCloexec) < 0)
+        {
+            throw LastError("fcntl(F_SETFD)");
+        }
+    }
+
+    /// <summary>Makes the number <paramref name="descriptor"/> stand for the file of <paramref name="source"/>, in one step, dup(2).</summary>
+    public static void Replace(int descriptor, SafeHandle source, bool closeOnExec)
+    {
+        while (Duplicate3(source, descriptor, closeOnExec ? OCloexec : 0) < 0)
+        {
+            ThrowUnlessInterrupted("dup3");
+        }
+    }
+
+    /// <summary>The user this process acts as, geteuid(2).</summary>
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint EffectiveUser();
+
+    /// <summary>Makes this process the leader of a session of its own, setsid(2); -1 if it leads a process group already.</summary>
+    [LibraryImport("libc", EntryPoint = "setsid")]
+    public static partial int NewSession();
+
+    [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
+    private static partial int BindAddress(SafeHandle socket, byte* address, uint length);
+
+    [LibraryImport("libc", EntryPoint = "dup3", SetLastError = true)]
+    private static partial int Duplicate3(SafeHandle source, int descriptor, int flags);
+}

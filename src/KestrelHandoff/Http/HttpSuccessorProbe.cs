@@ -1,0 +1,114 @@
+using System.Net;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Coordination;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Http;
+
+/// <summary>
+/// Tries the successor out, and warms it up, with requests through its whole pipeline: its first client must not be the one that
+/// waits for the JIT. The time that requests take falls in steps; when it no longer does, it is warm.
+/// </summary>
+internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options, TimeProvider time, ILogger<HttpSuccessorProbe> logger) : ISuccessorProbe
+{
+    /// <summary>After so many requests a new connection is made: accepting and the first request on a connection need warmth too.</summary>
+    private const int RequestsPerConnection = 20;
+
+    /// <summary>The last requests, whose median the report tells.</summary>
+    private const int LastRequests = 10;
+
+    private readonly SocketHandoffOptions _options = options.Value;
+
+    /// <summary>Without a path of the app's choice the root is asked, which not every app has.</summary>
+    private bool IsAnyAnswerFine => _options.ProbePaths.Count == 0;
+
+    public async Task<HandoffProbe?> ProbeAsync(ProbeTarget target, CancellationToken cancellationToken)
+    {
+        var listeners = target.Listeners.OrderByDescending(listener => listener.Name == target.Preferred).ToList();
+        Exception? notHttp = null;
+        HandoffProbe? main = null;
+        foreach (var listener in listeners)
+        {
+            // One endpoint that speaks HTTP stands for the app; beyond it only TLS is worth its own warm-up. Endpoints of other
+            // protocols are not to be sent requests they did not ask for.
+            if (main is not null && listener.Scheme != Uri.UriSchemeHttps)
+            {
+                continue;
+            }
+
+            try
+            {
+                var probed = await ProbeListenerAsync(target, listener.Name, listener.Scheme ?? Uri.UriSchemeHttp, cancellationToken);
+                main ??= probed;
+            }
+            catch (HttpRequestException e)
+            {
+                HttpLog.NotHttp(logger, listener.Name, e);
+                notHttp = e;
+            }
+        }
+
+        if (main is null && notHttp is not null)
+        {
+            throw new HandoffException(
+                HandoffFailure.ProbeFailed, $"None of the successor's {listeners.Count} listeners answered an HTTP request: {notHttp.Message}", notHttp);
+        }
+
+        return main;
+    }
+
+    private async Task<HandoffProbe> ProbeListenerAsync(ProbeTarget target, string listener, string scheme, CancellationToken cancellationToken)
+    {
+        using var client = new ProbeClient(token => target.ConnectAsync(listener, token), scheme, _options.ProbeHost);
+        string[] paths = IsAnyAnswerFine ? ["/"] : [.. _options.ProbePaths];
+        var durations = new List<double>();
+        var started = time.GetTimestamp();
+        foreach (var path in paths)
+        {
+            durations.Add(await AskAsync(client, path, isLastOnConnection: false, cancellationToken));
+        }
+
+        while (durations.Count < _options.WarmUpRequests && time.GetElapsedTime(started) < _options.WarmUpTimeLimit)
+        {
+            var isLast = durations.Count % RequestsPerConnection == 0;
+            durations.Add(await AskAsync(client, paths[durations.Count % paths.Length], isLast, cancellationToken));
+        }
+
+        var result = new HandoffProbe(durations.Count, Math.Round(durations[0], 2), Math.Round(Median(durations.TakeLast(LastRequests)), 3));
+        HttpLog.Probed(logger, result.Requests, result.FirstMs, result.LastMs);
+        return result;
+    }
+
+    private async Task<double> AskAsync(ProbeClient client, string path, bool isLastOnConnection, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken); // by the handoff's end, or the time below
+        limit.CancelAfter(_options.ProbeTimeout);
+        var started = time.GetTimestamp();
+        HttpStatusCode status;
+        try
+        {
+            status = await client.GetAsync(path, isLastOnConnection, limit.Token);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new HandoffException(
+                HandoffFailure.Timeout,
+                $"The successor did not answer GET {path} within {_options.ProbeTimeout.TotalSeconds:0.###} s (SocketHandoff:ProbeTimeout).",
+                e);
+        }
+
+        var isRight = IsAnyAnswerFine ? (int)status < 500 : (int)status is >= 200 and < 400;
+        return isRight
+            ? time.GetElapsedTime(started).TotalMilliseconds
+            : throw new HandoffException(
+                HandoffFailure.ProbeFailed,
+                $"The successor answered GET {path} with {(int)status}, not {(IsAnyAnswerFine ? "below 500" : "2xx or 3xx")} (SocketHandoff:ProbePaths).");
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToList();
+        return sorted[sorted.Count / 2];
+    }
+}

@@ -1,0 +1,68 @@
+using System.Net;
+using System.Net.Http.Headers;
+
+namespace KestrelHandoff.Http;
+
+/// <summary>An HTTP client whose connections are not dialled but passed.</summary>
+internal sealed class ProbeClient : IDisposable
+{
+    private readonly HttpClient _client;
+    private Version _version = HttpVersion.Version11;
+
+    public ProbeClient(Func<CancellationToken, Task<Stream>> connect, string scheme, string host)
+    {
+        var handler = new SocketsHttpHandler
+        {
+            ConnectCallback = async (_, cancellationToken) => await connect(cancellationToken),
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            UseProxy = false,
+            ActivityHeadersPropagator = null,
+        };
+
+        // The peer at the other end of the socketpair is known; its certificate is for the names that clients use.
+        handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
+        _client = new HttpClient(handler)
+        {
+            BaseAddress = new Uri($"{scheme}://{host}"),
+            Timeout = Timeout.InfiniteTimeSpan,
+            DefaultRequestHeaders = { UserAgent = { new ProductInfoHeaderValue("KestrelHandoff-Probe", null) } },
+        };
+    }
+
+    /// <exception cref="HttpRequestException">What answers does not speak HTTP.</exception>
+    public async Task<HttpStatusCode> GetAsync(string path, bool isLastOnConnection, CancellationToken cancellationToken)
+    {
+        var status = await SendAsync(path, isLastOnConnection, cancellationToken);
+        if (status != HttpStatusCode.BadRequest || _version != HttpVersion.Version11)
+        {
+            return status;
+        }
+
+        // Kestrel answers so where it speaks only HTTP/2 without TLS, as gRPC services do.
+        _version = HttpVersion.Version20;
+        try
+        {
+            return await SendAsync(path, isLastOnConnection, cancellationToken);
+        }
+        catch (HttpRequestException)
+        {
+            _version = HttpVersion.Version11;
+            return status;
+        }
+    }
+
+    public void Dispose() => _client.Dispose();
+
+    private async Task<HttpStatusCode> SendAsync(string path, bool isLastOnConnection, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, path)
+        {
+            Version = _version,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+        request.Headers.ConnectionClose = isLastOnConnection && _version == HttpVersion.Version11 ? true : null;
+        using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseContentRead, cancellationToken);
+        return response.StatusCode;
+    }
+}
