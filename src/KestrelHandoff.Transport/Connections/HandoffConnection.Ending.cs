@@ -115,43 +115,41 @@ internal sealed partial class HandoffConnection
     private async Task LingerAsync()
     {
         using var limit = new CancellationTokenSource(LingerLimit, _lane.Time);
-        while ((await LingeringReceive(Memory<byte>.Empty, limit.Token)).Succeeded)
+        try
         {
-            using var discarded = _lane.Pool.Rent();
-            var receive = await LingeringReceive(discarded.Memory, limit.Token);
-            if (!receive.Succeeded || receive.Take() == 0)
+            int count;
+            do
             {
-                break;
+                await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, limit.Token);
+                using var discarded = _lane.Pool.Rent();
+                count = await _socket.ReceiveAsync(discarded.Memory, SocketFlags.None, limit.Token);
             }
+            while (count > 0);
+        }
+        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // The peer keeps its half open for longer than we wait, or is gone: either way there is nothing more to wait for.
         }
 
         _socket.Dispose();
     }
 
-    private QuietAwait LingeringReceive(Memory<byte> buffer, CancellationToken limit) =>
-        new(_socket.ReceiveAsync(buffer, SocketFlags.None, limit));
-
     private bool TryTake(QuietAwait.Outcome receive, out int count, ref Exception? error)
     {
         count = 0;
-        if (receive.Succeeded)
-        {
-            count = receive.Take();
-            return _phase != Phase.Ended;
-        }
-
         if (_phase == Phase.Ended)
         {
-            return false; // the failure is our own doing, and to take it costs an exception
+            return false; // we closed the socket: to take that failure would cost an exception for every connection
         }
 
         try
         {
-            receive.Take();
+            count = receive.Take();
+            return true;
         }
         catch (OperationCanceledException)
         {
-            // Asked to stop. A cancelled receive has taken nothing from the socket.
+            // Asked to stop. A receive that ends like this has taken nothing from the socket.
         }
         catch (SocketException e) when (IsReset(e.SocketErrorCode))
         {

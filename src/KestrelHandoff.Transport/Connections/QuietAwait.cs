@@ -19,12 +19,10 @@ internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyC
 
     public void UnsafeOnCompleted(Action continuation) => _awaiter.UnsafeOnCompleted(continuation);
 
-    /// <summary>An operation that has ended.</summary>
+    /// <summary>An operation that has ended. A socket's says "succeeded" even when it failed: only the result tells.</summary>
     internal readonly struct Outcome(ValueTask<int> operation)
     {
         private readonly ValueTask<int> _operation = operation;
-
-        public bool Succeeded => _operation.IsCompletedSuccessfully;
 
         /// <summary>Takes the result, at most once, or throws what the operation failed with.</summary>
         public int Take() => _operation.GetAwaiter().GetResult();
