@@ -1,0 +1,53 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Transport.Connections;
+
+/// <summary>What a share of the connections has in common, so that each of them carries one reference to it.</summary>
+internal sealed class ConnectionLane : IDisposable
+{
+    public ConnectionLane(
+        TransportSettings settings, MemoryPool<byte> pool, ILogger logger, ConnectionRegistry registry, TimeProvider time)
+    {
+        Settings = settings;
+        Pool = pool;
+        Logger = logger;
+        Registry = registry;
+        Time = time;
+
+        var application = settings.UnsafePreferInlineScheduling ? PipeScheduler.Inline : PipeScheduler.ThreadPool;
+        var transport = settings switch
+        {
+            { UnsafePreferInlineScheduling: true } => PipeScheduler.Inline,
+            { IOQueueCount: 0 } => PipeScheduler.ThreadPool,
+            _ => new IoQueue(),
+        };
+
+        var (input, output) = (settings.MaxReadBufferSize ?? 0, settings.MaxWriteBufferSize ?? 0);
+        InputOptions = new PipeOptions(pool, application, transport, input, input / 2, useSynchronizationContext: false);
+        OutputOptions = new PipeOptions(pool, transport, application, output, output / 2, useSynchronizationContext: false);
+    }
+
+    public TransportSettings Settings { get; }
+
+    public MemoryPool<byte> Pool { get; }
+
+    public ILogger Logger { get; }
+
+    public ConnectionRegistry Registry { get; }
+
+    public TimeProvider Time { get; }
+
+    public PipeOptions InputOptions { get; }
+
+    public PipeOptions OutputOptions { get; }
+
+    public SocketSenderPool Senders { get; } = new();
+
+    public void Dispose()
+    {
+        Senders.Dispose();
+        Pool.Dispose();
+    }
+}

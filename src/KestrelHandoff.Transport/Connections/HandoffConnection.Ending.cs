@@ -1,0 +1,235 @@
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelHandoff.Transport.Connections;
+
+// How a connection ends: which errors mean what, FIN or reset, and everything DisposeAsync owes.
+internal sealed partial class HandoffConnection
+{
+    /// <summary>How long a connection that ended while its instance drains waits for the peer's FIN.</summary>
+    internal static readonly TimeSpan LingerLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// Called once, when the application is done and before the connection ends. It may call <see cref="ReleaseAsync"/>;
+    /// a connection it does not release ends as usual.
+    /// </summary>
+    public Func<HandoffConnection, ValueTask>? Disposing { get; set; }
+
+    /// <summary>Ends the connection after all output is sent, unless it was released. Only the first call counts.</summary>
+    public override async ValueTask DisposeAsync()
+    {
+        // Kestrel's connection limit disposes a connection that Kestrel then disposes again.
+        var first = !Interlocked.Exchange(ref _disposed, true);
+        if (first)
+        {
+            if (Disposing is not null || _phase is Phase.Stopped or Phase.Releasing)
+            {
+                await SettleReleaseAsync();
+            }
+
+            _ownTransport.Input.Complete();
+            _ownTransport.Output.Complete();
+        }
+
+        await _receiving;
+        await _sending;
+        if (first)
+        {
+            if (_phase == Phase.Live)
+            {
+                TryEnd(reason: null, evenIfStopped: true); // the output ended while the connection was stopped
+            }
+
+            if (_lingers)
+            {
+                await LingerAsync();
+            }
+
+            FireConnectionClosed();
+            _sender?.Dispose();
+            _connectionClosed.Dispose();
+            _lane.Registry.Remove(this);
+        }
+
+        await base.DisposeAsync();
+    }
+
+    /// <summary>Shuts the socket down; <see langword="null"/>: all output was sent. The first reason counts.</summary>
+    /// <returns>False for a connection that has ended, or is spared because it is being let go.</returns>
+    private bool TryEnd(Exception? reason, bool evenIfStopped)
+    {
+        lock (_phaseLock)
+        {
+            var spared = _phase switch
+            {
+                Phase.Ended or Phase.Released => true,
+                Phase.Stopped or Phase.Releasing => !evenIfStopped || reason is null,
+                _ => false,
+            };
+            if (spared)
+            {
+                return false;
+            }
+
+            // The reason before the phase, both before the socket closes: a receive it aborts must find them.
+            _endReason = reason ?? new ConnectionAbortedException("The send loop has sent all output.");
+            _phase = Phase.Ended;
+            CloseNeedsLock(reason);
+        }
+
+        if (_lingers)
+        {
+            _stopReceiving.Cancel();
+        }
+
+        return true;
+    }
+
+    private void CloseNeedsLock(Exception? reason)
+    {
+        if (reason is not null && !_lane.Settings.FinOnError)
+        {
+            ConnectionLog.ResetSent(_lane.Logger, this, reason.Message);
+            _socket.Close(timeout: 0); // linger of 0 seconds: close(2) resets, socket(7)
+            return;
+        }
+
+        ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
+        _lingers = reason is null && _lane.Registry.IsDraining && !_inputEnded;
+        try
+        {
+            _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            _lingers = false; // the peer, or the application through Socket, was faster: nothing is left to shut down
+        }
+
+        if (!_lingers)
+        {
+            _socket.Dispose();
+        }
+    }
+
+    private async Task LingerAsync()
+    {
+        using var limit = new CancellationTokenSource(LingerLimit, _lane.Time);
+        try
+        {
+            int count;
+            do
+            {
+                await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, limit.Token);
+                using var discarded = _lane.Pool.Rent();
+                count = await _socket.ReceiveAsync(discarded.Memory, SocketFlags.None, limit.Token);
+            }
+            while (count > 0);
+        }
+        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // The peer keeps its half open for longer than we wait, or is gone: either way there is nothing more to wait for.
+        }
+
+        _socket.Dispose();
+    }
+
+    private bool TryTake(QuietAwait.Outcome receive, out int count, ref Exception? error)
+    {
+        count = 0;
+        if (_phase == Phase.Ended)
+        {
+            return false; // we closed the socket: to take that failure would cost an exception for every connection
+        }
+
+        try
+        {
+            count = receive.Take();
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            // Asked to stop. A receive that ends like this has taken nothing from the socket.
+        }
+        catch (SocketException e) when (IsReset(e.SocketErrorCode))
+        {
+            _inputEnded = true;
+            ConnectionLog.ResetReceived(_lane.Logger, this);
+            error = new ConnectionResetException(e.Message, e);
+        }
+        catch (Exception e)
+        {
+            error = Unexpected(e);
+        }
+
+        return false;
+    }
+
+    private bool IsFin(int count)
+    {
+        if (count > 0)
+        {
+            return false;
+        }
+
+        _inputEnded = true;
+        ConnectionLog.FinReceived(_lane.Logger, this);
+        return true;
+    }
+
+    private bool IsInputDone(FlushResult flushed)
+    {
+        _inputEnded |= flushed.IsCompleted; // the application reads no more, what is left is lost
+        return flushed.IsCompleted || flushed.IsCanceled;
+    }
+
+    private Exception Unexpected(Exception error)
+    {
+        _inputEnded = true;
+        if (_phase != Phase.Ended)
+        {
+            ConnectionLog.Failed(_lane.Logger, this, error);
+        }
+
+        return error;
+    }
+
+    private (Exception Reason, Exception? Unexpected) SendFailure(Exception error)
+    {
+        switch (error)
+        {
+            case SocketException { SocketErrorCode: var code } when IsReset(code):
+                ConnectionLog.ResetReceived(_lane.Logger, this);
+                return (new ConnectionResetException(error.Message, error), null);
+            case SocketException { SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted or SocketError.InvalidArgument }:
+            case ObjectDisposedException:
+                return (error, null); // the socket was closed meanwhile, so there is a reason already
+            default:
+                ConnectionLog.Failed(_lane.Logger, this, error);
+                return (error, error);
+        }
+    }
+
+    /// <summary>Not while the socket is being let go: Kestrel would drop what the application still writes.</summary>
+    private bool MustFireConnectionClosed() => _phase is not (Phase.Stopped or Phase.Releasing) || _inputEnded;
+
+    private void FireConnectionClosed()
+    {
+        if (Interlocked.Exchange(ref _closedFired, true))
+        {
+            return;
+        }
+
+        try
+        {
+            _connectionClosed.Cancel();
+        }
+        catch (Exception e)
+        {
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(ConnectionClosed), e);
+        }
+    }
+
+    // EPIPE is reported as Shutdown
+    private static bool IsReset(SocketError error) => error is SocketError.ConnectionReset or SocketError.Shutdown;
+}

@@ -1,0 +1,164 @@
+using System.Buffers;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelHandoff.Transport.Connections;
+
+// How a connection lets its socket go. shutdown(2) and SO_LINGER act on the one open socket that all descriptors of it share,
+// in every process: nothing here may reach for them.
+internal sealed partial class HandoffConnection
+{
+    private TaskCompletionSource<ReleasedConnection?>? _release;
+
+    /// <summary>
+    /// Receives no more: what was received is in the input, which then ends. From here on Abort is ignored, because Kestrel
+    /// aborts connections that end early; the application may go on to write. <see cref="ReleaseAsync"/> or DisposeAsync follows.
+    /// </summary>
+    /// <returns>False when the connection has ended, or its transport was replaced: it stays as it is.</returns>
+    public bool StopReceiving() => TryStop(Phase.Stopped);
+
+    /// <summary>Stops receiving, sends what the application has written, and gives the socket away.</summary>
+    /// <param name="cancellationToken">Gives up: the connection is aborted. The wait is for a peer that does not read.</param>
+    /// <returns>
+    /// The live connection, which the caller now owns; <see langword="null"/> when it cannot be released: it has ended, it is
+    /// released already, its transport was replaced, or the application completed its input.
+    /// </returns>
+    /// <remarks>The application must be done: no read or write under way, no read without its AdvanceTo.</remarks>
+    public async ValueTask<ReleasedConnection?> ReleaseAsync(CancellationToken cancellationToken = default)
+    {
+        if (!TryStop(Phase.Releasing))
+        {
+            return null;
+        }
+
+        ReleasedConnection? released = null;
+        try
+        {
+            await using var giveUp = cancellationToken.UnsafeRegister(static c => ((HandoffConnection)c!).GiveUpRelease(), this);
+            _ownTransport.Output.Complete();
+            await _receiving;
+            await _sending;
+            released = TakeSocket();
+        }
+        finally
+        {
+            _release!.SetResult(released);
+        }
+
+        FireConnectionClosed();
+        return released;
+    }
+
+    /// <summary>Aborts a connection that was stopped and does not get done; one that was released stays so.</summary>
+    public void GiveUpRelease()
+    {
+        if (TryEnd(new ConnectionAbortedException("The connection was not released in time."), evenIfStopped: true))
+        {
+            _output.CancelPendingRead();
+        }
+    }
+
+    private bool TryStop(Phase phase)
+    {
+        lock (_phaseLock)
+        {
+            if (IsTransportReplaced || _phase is not Phase.Live and not Phase.Stopped || _phase == phase)
+            {
+                return false;
+            }
+
+            if (phase == Phase.Releasing)
+            {
+                _release = new TaskCompletionSource<ReleasedConnection?>(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
+            _phase = phase;
+        }
+
+        _stopReceiving.Cancel();
+        _input.CancelPendingFlush();
+        return true;
+    }
+
+    private ReleasedConnection? TakeSocket()
+    {
+        var leftover = _inputEnded ? null : TakeLeftover();
+        var released = leftover is null ? null : new ReleasedConnection
+        {
+            Socket = _socket,
+            Leftover = leftover,
+            ConnectionId = ConnectionId,
+            LocalEndPoint = LocalEndPoint,
+            RemoteEndPoint = RemoteEndPoint,
+        };
+
+        lock (_phaseLock)
+        {
+            if (_phase != Phase.Releasing)
+            {
+                return null;
+            }
+
+            _phase = released is null ? Phase.Live : Phase.Released;
+        }
+
+        if (released is null)
+        {
+            TryEnd(reason: null, evenIfStopped: true);
+            return null;
+        }
+
+        ConnectionLog.Released(_lane.Logger, this, released.Leftover.Length);
+        return released;
+    }
+
+    /// <summary>What the application has not consumed.</summary>
+    /// <returns><see langword="null"/> when it cannot be told, because the application completed the input or still reads.</returns>
+    private byte[]? TakeLeftover()
+    {
+        try
+        {
+            // The writer is complete by now: before that, TryRead holds back bytes that were examined and not consumed.
+            if (!_ownTransport.Input.TryRead(out var result))
+            {
+                return null;
+            }
+
+            var leftover = result.Buffer.ToArray();
+            _ownTransport.Input.Complete();
+            return leftover;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Asks whether to release, lets a release under way finish, takes back a stop that no release followed.</summary>
+    private async Task SettleReleaseAsync()
+    {
+        try
+        {
+            if (Disposing is { } disposing)
+            {
+                await disposing(this);
+            }
+        }
+        catch (Exception e)
+        {
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(Disposing), e);
+        }
+
+        lock (_phaseLock)
+        {
+            if (_phase == Phase.Stopped)
+            {
+                _phase = Phase.Live;
+            }
+        }
+
+        if (_release is { } release)
+        {
+            await release.Task;
+        }
+    }
+}

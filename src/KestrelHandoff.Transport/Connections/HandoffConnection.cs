@@ -1,0 +1,195 @@
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelHandoff.Transport.Connections;
+
+/// <summary>
+/// A connection as Kestrel's own socket transport has it, which can also let its socket go (HandoffConnection.Release.cs).
+/// </summary>
+internal sealed partial class HandoffConnection : ConnectionContext
+{
+    // half a block of Kestrel's pool: less room than that is not worth a receive
+    private const int MinReceiveBuffer = 2048;
+
+    private readonly Socket _socket;
+    private readonly ConnectionLane _lane;
+    private readonly DuplexPipe _ownTransport;
+    private readonly PipeWriter _input;
+    private readonly PipeReader _output;
+    private readonly Lock _phaseLock = new();
+    private readonly CancellationTokenSource _connectionClosed = new();
+    private readonly CancellationTokenSource _stopReceiving = new(); // never disposed: it may be cancelled at any time
+
+    private Task _receiving = Task.CompletedTask;
+    private Task _sending = Task.CompletedTask;
+    private SocketSender? _sender;
+    private volatile Exception? _endReason;
+    private volatile Phase _phase;
+    private volatile bool _inputEnded;
+    private bool _closedFired;
+    private bool _disposed;
+    private bool _lingers;
+
+    public HandoffConnection(
+        Socket socket, ConnectionLane lane, EndPoint? localEndPoint, EndPoint? remoteEndPoint, string? connectionId)
+    {
+        _socket = socket;
+        _lane = lane;
+        _localEndPoint = localEndPoint;
+        _remoteEndPoint = remoteEndPoint;
+        _connectionId = connectionId;
+
+        var input = new Pipe(lane.InputOptions);
+        var output = new Pipe(lane.OutputOptions);
+        _input = input.Writer;
+        _output = output.Reader;
+        _transport = _ownTransport = new DuplexPipe(input.Reader, output.Writer);
+        ConnectionClosed = _connectionClosed.Token;
+    }
+
+    private enum Phase : byte
+    {
+        Live,
+
+        /// <summary>Receives no more and ignores Abort; the application still writes.</summary>
+        Stopped,
+
+        /// <summary>As Stopped; the application is done, the end of its output does not shut the socket down.</summary>
+        Releasing,
+
+        /// <summary>The socket is somebody else's.</summary>
+        Released,
+
+        /// <summary>The socket is shut down or closed.</summary>
+        Ended,
+    }
+
+    /// <summary>Where this connection is in its registry's list.</summary>
+    internal ref ConnectionRegistry.LinkPair Links => ref _links;
+
+    private ConnectionRegistry.LinkPair _links;
+
+    /// <summary>Begins to receive and send.</summary>
+    /// <param name="received">Bytes that were received before; the application gets them first.</param>
+    public void Start(ReadOnlyMemory<byte> received)
+    {
+        _receiving = received.IsEmpty ? ReceiveAsync() : ReceiveAfterAsync(received);
+        _sending = SendAsync();
+    }
+
+    /// <summary>Ends the connection at once; the peer sees a reset. Does nothing to a socket that is being let go.</summary>
+    public override void Abort(ConnectionAbortedException abortReason)
+    {
+        if (TryEnd(abortReason, evenIfStopped: false))
+        {
+            // only after the reason is set, so that the send loop does not find one of its own
+            _output.CancelPendingRead();
+        }
+    }
+
+    private async Task ReceiveAfterAsync(ReadOnlyMemory<byte> received)
+    {
+        await _input.WriteAsync(received);
+        await ReceiveAsync();
+    }
+
+    private async Task ReceiveAsync()
+    {
+        Exception? error = null;
+        try
+        {
+            while (_phase == Phase.Live)
+            {
+                if (_lane.Settings.WaitForDataBeforeAllocatingBuffer &&
+                    !TryTake(await ReceiveQuietly(Memory<byte>.Empty), out _, ref error))
+                {
+                    break;
+                }
+
+                if (!TryTake(await ReceiveQuietly(_input.GetMemory(MinReceiveBuffer)), out var count, ref error) || IsFin(count))
+                {
+                    break;
+                }
+
+                _input.Advance(count);
+                var flush = _input.FlushAsync();
+                if (IsInputDone(flush.IsCompletedSuccessfully ? flush.Result : await PausedAsync(flush)))
+                {
+                    break;
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            error = Unexpected(e);
+        }
+
+        _input.Complete(_phase == Phase.Ended ? _endReason : error);
+        if (MustFireConnectionClosed())
+        {
+            // away from the I/O thread: what the application registered may block
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            FireConnectionClosed();
+        }
+    }
+
+    private QuietAwait ReceiveQuietly(Memory<byte> buffer) => new(_socket.ReceiveAsync(buffer, SocketFlags.None, _stopReceiving.Token));
+
+    private async Task SendAsync()
+    {
+        Exception? reason = null;
+        Exception? unexpected = null;
+        try
+        {
+            while (true)
+            {
+                var result = await _output.ReadAsync();
+                if (result.IsCanceled)
+                {
+                    break;
+                }
+
+                if (!result.Buffer.IsEmpty)
+                {
+                    _sender = _lane.Senders.Rent();
+                    var outcome = await _sender.SendAsync(_socket, result.Buffer);
+                    if (outcome != SocketError.Success)
+                    {
+                        // the sender is not reused: DisposeAsync frees it
+                        (reason, unexpected) = SendFailure(new SocketException((int)outcome));
+                        break;
+                    }
+
+                    _lane.Senders.Return(_sender);
+                    _sender = null;
+                }
+
+                _output.AdvanceTo(result.Buffer.End);
+                if (result.IsCompleted)
+                {
+                    break;
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            (reason, unexpected) = SendFailure(e);
+        }
+
+        TryEnd(reason, evenIfStopped: true);
+        _output.Complete(unexpected);
+
+        // a receive loop that waits for an application which is gone
+        _input.CancelPendingFlush();
+    }
+
+    private async ValueTask<FlushResult> PausedAsync(ValueTask<FlushResult> flush)
+    {
+        ConnectionLog.Paused(_lane.Logger, this);
+        var result = await flush;
+        ConnectionLog.Resumed(_lane.Logger, this);
+        return result;
+    }
+}

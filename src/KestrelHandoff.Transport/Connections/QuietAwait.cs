@@ -1,0 +1,30 @@
+using System.Runtime.CompilerServices;
+
+namespace KestrelHandoff.Transport.Connections;
+
+/// <summary>Waits for the end of an operation without taking its result, so that a failure throws only when somebody asks.</summary>
+/// <remarks>Every connection that closes aborts its pending receive: an exception for each would cost more than the close.</remarks>
+internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyCompletion
+{
+    private readonly ValueTaskAwaiter<int> _awaiter = operation.GetAwaiter();
+    private readonly ValueTask<int> _operation = operation;
+
+    public bool IsCompleted => _awaiter.IsCompleted;
+
+    public QuietAwait GetAwaiter() => this;
+
+    public Outcome GetResult() => new(_operation);
+
+    public void OnCompleted(Action continuation) => _awaiter.OnCompleted(continuation);
+
+    public void UnsafeOnCompleted(Action continuation) => _awaiter.UnsafeOnCompleted(continuation);
+
+    /// <summary>An operation that has ended. A socket's says "succeeded" even when it failed: only the result tells.</summary>
+    internal readonly struct Outcome(ValueTask<int> operation)
+    {
+        private readonly ValueTask<int> _operation = operation;
+
+        /// <summary>Takes the result, at most once, or throws what the operation failed with.</summary>
+        public int Take() => _operation.GetAwaiter().GetResult();
+    }
+}

@@ -1,0 +1,115 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using KestrelHandoff.Transport.Connections;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace KestrelHandoff.Tests.Connections;
+
+/// <summary>A connection of ours and the client at its other end, over loopback TCP.</summary>
+internal sealed class ConnectionPair : IAsyncDisposable
+{
+    private readonly ConnectionFactory _factory;
+
+    private ConnectionPair(ConnectionFactory factory, ConnectionRegistry registry, Socket client, HandoffConnection connection)
+    {
+        _factory = factory;
+        Registry = registry;
+        Client = client;
+        Connection = connection;
+    }
+
+    public ConnectionRegistry Registry { get; }
+
+    public Socket Client { get; }
+
+    public HandoffConnection Connection { get; }
+
+    public static async Task<ConnectionPair> CreateAsync(
+        TransportSettings? settings = null, ReadOnlyMemory<byte> received = default, TimeProvider? time = null)
+    {
+        var registry = new ConnectionRegistry();
+        var factory = new ConnectionFactory(settings ?? new TransportSettings(), null, NullLogger.Instance, registry, time);
+        var (client, server) = await ConnectAsync();
+        return new ConnectionPair(factory, registry, client, factory.Create(server, received: received));
+    }
+
+    public static async Task<(Socket Client, Socket Server)> ConnectAsync()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen(1);
+        var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await client.ConnectAsync(listener.LocalEndPoint!).OrHang();
+        return (client, await listener.AcceptAsync().OrHang());
+    }
+
+    /// <summary>A connection of the same factory, for a socket that was released.</summary>
+    public HandoffConnection Adopt(ReleasedConnection released) =>
+        _factory.Create(released.Socket, released.LocalEndPoint, released.RemoteEndPoint, released.Leftover, released.ConnectionId);
+
+    /// <summary>Has the client send <paramref name="text"/>.</summary>
+    public Task SendAsync(string text) => Client.SendAsync(Encoding.ASCII.GetBytes(text)).OrHang();
+
+    /// <summary>Has the application write <paramref name="text"/>.</summary>
+    public Task WriteAsync(string text) => Connection.WriteAsync(text);
+
+    public Task<ReleasedConnection?> ReleaseAsync() => Connection.ReleaseAsync().OrHang();
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await Connection.DisposeAsync().OrHang();
+        _factory.Dispose();
+    }
+}
+
+internal static class ConnectionReading
+{
+    /// <summary>Reads and consumes exactly <paramref name="count"/> bytes of what the client sent.</summary>
+    public static async Task<byte[]> ReadExactlyAsync(this HandoffConnection connection, int count)
+    {
+        var result = await connection.Transport.Input.ReadAtLeastAsync(count).OrHang();
+        var bytes = result.Buffer.Slice(0, count).ToArray();
+        connection.Transport.Input.AdvanceTo(result.Buffer.GetPosition(count));
+        return bytes;
+    }
+
+    public static Task WriteAsync(this HandoffConnection connection, string text) =>
+        connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(text)).AsTask().OrHang();
+
+    public static async Task<string> ReadTextAsync(this HandoffConnection connection, int count) =>
+        Encoding.ASCII.GetString(await connection.ReadExactlyAsync(count));
+
+    public static async Task<string> ReceiveTextAsync(this Socket socket, int count) =>
+        Encoding.ASCII.GetString(await socket.ReceiveExactlyAsync(count));
+
+    /// <summary>Receives exactly <paramref name="count"/> bytes.</summary>
+    public static async Task<byte[]> ReceiveExactlyAsync(this Socket socket, int count)
+    {
+        var bytes = new byte[count];
+        for (var done = 0; done < count;)
+        {
+            var part = await socket.ReceiveAsync(bytes.AsMemory(done)).OrHang();
+            Assert.NotEqual(0, part);
+            done += part;
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Receives until FIN.</summary>
+    /// <exception cref="SocketException">The connection was reset.</exception>
+    public static async Task<long> ReceiveToEndAsync(this Socket socket)
+    {
+        var buffer = new byte[64 * 1024];
+        var total = 0L;
+        while (await socket.ReceiveAsync(buffer.AsMemory()).OrHang() is > 0 and var count)
+        {
+            total += count;
+        }
+
+        return total;
+    }
+}
