@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Transport;
@@ -23,7 +24,12 @@ internal static class TransportServiceCollectionExtensions
 
         services.TryAddSingleton<TransportSettings>();
         services.TryAddSingleton<ConnectionRegistry>();
-        services.TryAddSingleton<ConnectionFactory>();
+        services.TryAddSingleton(provider => new ConnectionFactory(
+            provider.GetRequiredService<TransportSettings>(),
+            provider.GetService<IMemoryPoolFactory<byte>>(),
+            provider.GetRequiredService<ILogger<HandoffConnection>>(),
+            provider.GetRequiredService<ConnectionRegistry>(),
+            provider.GetRequiredService<TimeProvider>()));
 
         services.TryAddSingleton<ListenerTable>();
         services.AddSingleton<IConnectionListenerFactory, HandoffListenerFactory>();

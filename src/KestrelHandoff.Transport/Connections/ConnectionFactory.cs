@@ -36,12 +36,14 @@ internal sealed class ConnectionFactory : IDisposable
     /// <param name="localEndPoint">The local address; <see langword="null"/>: the socket is asked.</param>
     /// <param name="remoteEndPoint">The peer's address. An adopted socket whose peer is gone no longer knows it.</param>
     /// <param name="received">Bytes the predecessor had received and not consumed: they come before all that is received here.</param>
+    /// <param name="listenerName">The listener it came by.</param>
     /// <param name="connectionId">The id the connection had at the predecessor; <see langword="null"/>: one of our own.</param>
     public HandoffConnection Create(
         Socket socket,
         EndPoint? localEndPoint = null,
         EndPoint? remoteEndPoint = null,
         ReadOnlyMemory<byte> received = default,
+        string? listenerName = null,
         string? connectionId = null)
     {
         if (_noDelay && socket.ProtocolType == ProtocolType.Tcp)
@@ -50,7 +52,7 @@ internal sealed class ConnectionFactory : IDisposable
         }
 
         var lane = _lanes[Interlocked.Increment(ref _next) % (uint)_lanes.Length];
-        var connection = new HandoffConnection(socket, lane, localEndPoint, remoteEndPoint, connectionId);
+        var connection = new HandoffConnection(socket, lane, localEndPoint, remoteEndPoint, connectionId) { ListenerName = listenerName };
         lane.Registry.Add(connection);
         connection.Start(received);
         return connection;

@@ -66,6 +66,9 @@ internal sealed partial class HandoffConnection : ConnectionContext
         Ended,
     }
 
+    /// <summary>The name of the listener that it came by.</summary>
+    public string? ListenerName { get; init; }
+
     /// <summary>Where this connection is in its registry's list.</summary>
     internal ref ConnectionRegistry.LinkPair Links => ref _links;
 

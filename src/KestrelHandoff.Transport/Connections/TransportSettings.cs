@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+
 namespace KestrelHandoff.Transport.Connections;
 
 /// <summary>How connections are run. The defaults are those of Kestrel's own socket transport.</summary>
@@ -26,6 +29,9 @@ internal sealed class TransportSettings
 
     /// <summary>Whether an aborted connection ends with FIN; else the peer sees a reset.</summary>
     public bool FinOnError { get; init; }
+
+    /// <summary>Makes and binds a listening socket in place of this library; <see langword="null"/>: it does so itself.</summary>
+    public Func<EndPoint, Socket>? CreateBoundListenSocket { get; init; }
 
     internal static int DefaultQueueCount(int processors) => processors > 32 ? processors / 2 : Math.Min(processors, 16);
 }

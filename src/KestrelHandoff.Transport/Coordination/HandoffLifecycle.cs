@@ -17,7 +17,7 @@ internal sealed class HandoffLifecycle(
     HandoffCoordinator coordinator,
     ControlServer control,
     IHostApplicationLifetime lifetime,
-    ILogger<HandoffLifecycle> logger) : IHostedLifecycleService
+    ILogger<HandoffLifecycle> logger) : IHostedLifecycleService, IDisposable
 {
     private readonly CancellationTokenSource _stopping = new();
     private bool _hasPredecessor;
@@ -48,8 +48,9 @@ internal sealed class HandoffLifecycle(
     {
         await _following;
         await control.DisposeAsync();
-        _stopping.Dispose();
     }
+
+    public void Dispose() => _stopping.Dispose();
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -3,8 +3,8 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Interop;
+using KestrelHandoff.Transport.Launch;
 using KestrelHandoff.Transport.Listeners;
-using Microsoft.Win32.SafeHandles;
 
 namespace KestrelHandoff.Transport.Coordination;
 

@@ -138,7 +138,8 @@ internal sealed class Successor(
         }
 
         // Out of the predecessor's session: a terminal that closes with it must not end this instance.
-        Libc.NewSession();
+        // It fails only where this instance leads a group already, and then it has nothing to leave.
+        _ = Libc.NewSession();
     }
 
     private void Bring(Probe probe, SafeSocketHandle handle)
@@ -154,7 +155,7 @@ internal sealed class Successor(
         var remote = listener.EndPoint is IPEndPoint { AddressFamily: var family }
             ? new IPEndPoint(family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, 0)
             : listener.EndPoint;
-        listener.Bring(connections.Create(socket, listener.EndPoint, remote));
+        listener.Bring(connections.Create(socket, listener.EndPoint, remote, listenerName: listener.Name));
     }
 
     private ReadyListener Describe(HandoffListener listener) => new(listener.Name, listener.EndPoint.ToString() ?? "")

@@ -126,7 +126,7 @@ internal sealed class HandoffListener : IConnectionListener
             // A cancelled accept that had already taken a connection returns it: none is dropped.
             var socket = await _socket.AcceptAsync(wake);
             _backOff = ShortestBackOff;
-            return _connections.Create(socket);
+            return _connections.Create(socket, listenerName: Name);
         }
         catch (OperationCanceledException)
         {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using KestrelHandoff.Transport.Connections;
@@ -9,6 +10,9 @@ namespace KestrelHandoff.Transport.Listeners;
 /// <summary>Binds a new listener the way Kestrel's own transport does.</summary>
 internal static class ListenSocket
 {
+    /// <summary>A Socket that bound a path deletes it when it is disposed or finalized, whoever listens there by then: these never are.</summary>
+    private static readonly ConcurrentBag<Socket> Binders = [];
+
     /// <exception cref="AddressInUseException">Somebody else listens there.</exception>
     /// <exception cref="SocketException">Any other fault of bind(2) or listen(2).</exception>
     public static ListenerDescriptor Bind(EndPoint endPoint, string name, TransportSettings settings)
@@ -35,9 +39,8 @@ internal static class ListenSocket
         var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
         if (endPoint is UnixDomainSocketEndPoint)
         {
-            // A Socket that bound a path deletes it when it is disposed or finalized, whoever listens there by then.
             descriptor.OwnedPath = descriptor.Path;
-            GC.SuppressFinalize(socket);
+            Binders.Add(socket);
         }
         else
         {
@@ -71,7 +74,7 @@ internal static class ListenSocket
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
 
-        // Not Socket.Bind: it would remember the path and delete it with the Socket (see BindSocket).
+        // Not Socket.Bind: it would remember the path and delete it with the Socket (see Binders).
         var address = endPoint.Serialize();
         Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
         socket.Listen(settings.Backlog);

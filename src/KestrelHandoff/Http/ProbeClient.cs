@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Net.Http.Headers;
 
@@ -7,8 +8,10 @@ namespace KestrelHandoff.Http;
 internal sealed class ProbeClient : IDisposable
 {
     private readonly HttpClient _client;
-    private Version _version = HttpVersion.Version11;
+    private readonly HttpVersionPolicy _policy;
+    private Version _version;
 
+    [SuppressMessage("Security", "CA5359", Justification = "The peer at the other end of the socketpair is known; its certificate is for the names that clients use.")]
     public ProbeClient(Func<CancellationToken, Task<Stream>> connect, string scheme, string host)
     {
         var handler = new SocketsHttpHandler
@@ -20,8 +23,11 @@ internal sealed class ProbeClient : IDisposable
             ActivityHeadersPropagator = null,
         };
 
-        // The peer at the other end of the socketpair is known; its certificate is for the names that clients use.
         handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
+        // With TLS the two agree on a version; without it there is only the one that is spoken first.
+        (_version, _policy) = scheme == Uri.UriSchemeHttps
+            ? (HttpVersion.Version20, HttpVersionPolicy.RequestVersionOrLower)
+            : (HttpVersion.Version11, HttpVersionPolicy.RequestVersionExact);
         _client = new HttpClient(handler)
         {
             BaseAddress = new Uri($"{scheme}://{host}"),
@@ -59,7 +65,7 @@ internal sealed class ProbeClient : IDisposable
         using var request = new HttpRequestMessage(HttpMethod.Get, path)
         {
             Version = _version,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            VersionPolicy = _policy,
         };
         request.Headers.ConnectionClose = isLastOnConnection && _version == HttpVersion.Version11 ? true : null;
         using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseContentRead, cancellationToken);
