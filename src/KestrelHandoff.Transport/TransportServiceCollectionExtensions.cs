@@ -38,12 +38,13 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<ControlServer>();
 
         services.TryAddSingleton(StartedAs.Read());
+        services.TryAddSingleton<SuccessorLauncher>();
         services.TryAddSingleton<InstanceState>();
         services.TryAddSingleton<Predecessor>();
         services.TryAddSingleton<Successor>();
         services.TryAddSingleton<Drain>();
         services.TryAddSingleton<HandoffCoordinator>();
-        services.TryAddSingleton<ISocketHandoff>(provider => provider.GetRequiredService<HandoffCoordinator>());
+        services.TryAddSingleton<ISocketHandoff, SocketHandoff>();
         services.AddSingleton<IHostedService, HandoffLifecycle>();
         return services;
     }

@@ -18,6 +18,9 @@ internal sealed class Drain(
     /// <summary>Every answer from now on ends its connection.</summary>
     public bool HasBegun => connections.IsDraining;
 
+    /// <summary>The connections that are left.</summary>
+    public int Connections => connections.Count;
+
     public void Begin()
     {
         connections.IsDraining = true;

@@ -1,9 +1,6 @@
 using System.Globalization;
-using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
-using KestrelHandoff.Transport.Launch;
-using KestrelHandoff.Transport.Listeners;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -12,34 +9,22 @@ namespace KestrelHandoff.Transport.Coordination;
 /// <summary>One handoff at a time: starts it, watches over it, and sees to it that a failed one leaves this instance serving.</summary>
 internal sealed class HandoffCoordinator(
     IOptions<SocketHandoffOptions> options,
-    StartedAs startedAs,
     InstanceState state,
-    ListenerTable listeners,
-    ConnectionRegistry connections,
-    ControlServer control,
+    SuccessorLauncher launcher,
     Predecessor predecessor,
-    Deadlines deadlines,
     Drain drain,
     HandoffMetrics metrics,
     TimeProvider time,
-    ILogger<HandoffCoordinator> logger) : ISocketHandoff, IDisposable
+    ILogger<HandoffCoordinator> logger) : IDisposable
 {
-    private static readonly TimeSpan LastBreath = TimeSpan.FromSeconds(5);
-
     private readonly CancellationTokenSource _stopping = new(); // cancelled when the host stops
     private Handoff? _handoff; // the current or last
     private Task<HandoffReport>? _running;
 
-    public int Generation => state.Generation;
+    /// <summary>The current or last handoff, as far as it has come.</summary>
+    public HandoffReport? LastReport => _handoff?.Report;
 
-    public HandoffPhase Phase => state.Current.Phase;
-
-    public Task Activated => state.Activated;
-
-    public CancellationToken Retiring => state.Retiring;
-
-    public Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default) => HandOffAsync(null, cancellationToken);
-
+    /// <summary>Hands off to a successor launched here.</summary>
     /// <param name="preferredListener">The listener the request came in by; the successor is probed there first.</param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     public Task<HandoffReport> HandOffAsync(string? preferredListener, CancellationToken cancellationToken)
@@ -62,7 +47,7 @@ internal sealed class HandoffCoordinator(
             return Task.FromException<HandoffReport>(e);
         }
 
-        _running = RunAsync(handoff, LaunchAsync);
+        _running = RunAsync(handoff, (begun, token) => launcher.LaunchAsync(begun, GreetAsync, token));
         return _running.WaitAsync(cancellationToken);
     }
 
@@ -92,19 +77,6 @@ internal sealed class HandoffCoordinator(
         {
             throw new ControlException(ControlProtocol.Reasons.Busy, e.Message, e);
         }
-    }
-
-    public HandoffStatus GetStatus()
-    {
-        var (phase, since) = state.Current;
-        return new(
-            Environment.ProcessId,
-            state.Generation,
-            phase,
-            since,
-            connections.Count,
-            [.. listeners.Listeners.Select(listener => listener.EndPoint.ToString() ?? "")],
-            _handoff?.Report);
     }
 
     /// <summary>The host stops: calls a handoff off that is not confirmed yet.</summary>
@@ -160,39 +132,11 @@ internal sealed class HandoffCoordinator(
             state.Left -= handoff.Passed;
         }
 
-        var report = handoff.End("completed", report => report with { ConnectionsDraining = connections.Count });
+        var report = handoff.End("completed", report => report with { ConnectionsDraining = drain.Connections });
         Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsDraining);
         metrics.Ended(report);
         drain.Begin();
         return report;
-    }
-
-    private async Task<Greeting> LaunchAsync(Handoff handoff, CancellationToken cancellationToken)
-    {
-        var plan = LaunchPlan.Make(startedAs, options.Value);
-        if (control.Path is null)
-        {
-            control.Start(ControlSocket.Bind(PrivateSocket.NewPath()), GreetAsync);
-        }
-
-        var process = handoff.Process = SuccessorProcess.Start(plan, control.Path!, handoff.Token);
-        Log.Launched(logger, handoff.Id, process.ProcessId, plan.Executable);
-
-        using var watch = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken); // ended when either task has
-        var exited = process.WaitForExitAsync(watch.Token);
-        var greeted = deadlines.RunAsync(
-            HandoffStep.Launch, $"The first word of the successor, process {process.ProcessId},", token => handoff.Greeted.Task.WaitAsync(token), watch.Token);
-        var first = await Task.WhenAny(greeted, exited);
-        await watch.CancelAsync();
-        if (first == exited)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            throw new EndOfStreamException("The successor exited before it had introduced itself.");
-        }
-
-        var greeting = await greeted;
-        state.Move(HandoffSignal.SuccessorConnected);
-        return greeting;
     }
 
     /// <summary>Puts everything back as it was: the successor is gone, this instance accepts.</summary>
@@ -200,12 +144,11 @@ internal sealed class HandoffCoordinator(
     {
         if (greeting is not null)
         {
-            await greeting.Channel.RefuseAsync(e, deadlines);
-            greeting.Channel.Dispose();
+            await predecessor.CallOffAsync(greeting.Channel, e);
         }
 
-        var exitCode = handoff.Process is { } process ? await EndAsync(process, awaitExit: PeerGone.Is(e)) : null;
-        listeners.OpenGates();
+        var exitCode = await launcher.EndAsync(handoff, awaitExit: PeerGone.Is(e));
+        predecessor.TakeBack();
         var (failure, detail) = e switch
         {
             HandoffException known => (known.Failure, known.Message),
@@ -224,28 +167,7 @@ internal sealed class HandoffCoordinator(
         });
         Log.Failed(logger, handoff.Id, state.Current.Phase, detail, e);
         metrics.Ended(report);
-        if (options.Value.ControlSocketPath is null)
-        {
-            await control.DisposeAsync();
-        }
-
         state.Move(HandoffSignal.Failed);
         return new HandoffException(failure, detail, e) { Report = report };
-    }
-
-    /// <summary>The exit code of a successor that ended by itself; null of one that had to be killed.</summary>
-    private async Task<int?> EndAsync(SuccessorProcess process, bool awaitExit)
-    {
-        using var patience = new CancellationTokenSource(awaitExit ? LastBreath : TimeSpan.Zero, time);
-        try
-        {
-            return await process.WaitForExitAsync(patience.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill();
-            await process.WaitForExitAsync(CancellationToken.None);
-            return null;
-        }
     }
 }

@@ -46,6 +46,16 @@ internal sealed class Predecessor(
         state.Move(HandoffSignal.Confirmed);
     }
 
+    /// <summary>Tells the successor why it is over.</summary>
+    public async Task CallOffAsync(ControlChannel channel, Exception reason)
+    {
+        await channel.RefuseAsync(reason, deadlines);
+        channel.Dispose();
+    }
+
+    /// <summary>When the successor is gone: accepts again, if it had stopped.</summary>
+    public void TakeBack() => listeners.OpenGates();
+
     private async Task WelcomeAsync(Handoff handoff, ControlChannel channel, Hello hello, CancellationToken cancellationToken)
     {
         // A launched successor writes to pipes of ours until it serves; then it goes on where this instance's output goes.

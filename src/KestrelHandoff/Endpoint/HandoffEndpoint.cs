@@ -20,8 +20,8 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
 
         try
         {
-            var report = handoff is HandoffCoordinator coordinator
-                ? await coordinator.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
+            var report = handoff is SocketHandoff own
+                ? await own.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
                 : await handoff.HandOffAsync(context.RequestAborted);
             LameDuck.Announce(context);
             await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, HandoffJson.Default.HandoffReport);

@@ -1,0 +1,36 @@
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Listeners;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>What the app sees of the handoff.</summary>
+internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceState state, ListenerTable listeners, ConnectionRegistry connections) : ISocketHandoff
+{
+    public int Generation => state.Generation;
+
+    public HandoffPhase Phase => state.Current.Phase;
+
+    public Task Activated => state.Activated;
+
+    public CancellationToken Retiring => state.Retiring;
+
+    public Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default) => coordinator.HandOffAsync(null, cancellationToken);
+
+    /// <param name="preferredListener">The listener the request came in by.</param>
+    /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
+    public Task<HandoffReport> HandOffAsync(string? preferredListener, CancellationToken cancellationToken) =>
+        coordinator.HandOffAsync(preferredListener, cancellationToken);
+
+    public HandoffStatus GetStatus()
+    {
+        var (phase, since) = state.Current;
+        return new(
+            Environment.ProcessId,
+            state.Generation,
+            phase,
+            since,
+            connections.Count,
+            [.. listeners.Listeners.Select(listener => listener.EndPoint.ToString() ?? "")],
+            coordinator.LastReport);
+    }
+}
