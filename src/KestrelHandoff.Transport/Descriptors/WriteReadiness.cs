@@ -19,18 +19,6 @@ internal sealed class WriteReadiness
 
     private WriteReadiness() => new Thread(Run) { IsBackground = true, Name = "KestrelHandoff write readiness" }.Start();
 
-    /// <summary>How many waits there are in the whole process.</summary>
-    internal static int WaiterCount
-    {
-        get
-        {
-            lock (Instance.Value._waiters)
-            {
-                return Instance.Value._waiters.Count;
-            }
-        }
-    }
-
     /// <summary>Completes when the socket may have room to write, or is broken: try again to find out which.</summary>
     /// <exception cref="SocketException"><see cref="SocketError.OperationAborted"/>: the socket was disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
