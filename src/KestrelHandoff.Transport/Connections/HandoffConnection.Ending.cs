@@ -96,7 +96,7 @@ internal sealed partial class HandoffConnection
         }
 
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
-        _lingers = reason is null && _lane.Registry.IsDraining && !_inputEnded;
+        _lingers = reason is null && _lane.Registry.IsDraining && !_peerEnded;
         try
         {
             _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);
@@ -153,7 +153,7 @@ internal sealed partial class HandoffConnection
         }
         catch (SocketException e) when (IsReset(e.SocketErrorCode))
         {
-            _inputEnded = true;
+            _peerEnded = true;
             ConnectionLog.ResetReceived(_lane.Logger, this);
             error = new ConnectionResetException(e.Message, e);
         }
@@ -172,20 +172,20 @@ internal sealed partial class HandoffConnection
             return false;
         }
 
-        _inputEnded = true;
+        _peerEnded = true;
         ConnectionLog.FinReceived(_lane.Logger, this);
         return true;
     }
 
     private bool IsInputDone(FlushResult flushed)
     {
-        _inputEnded |= flushed.IsCompleted; // the application reads no more, what is left is lost
+        _readerGone |= flushed.IsCompleted;
         return flushed.IsCompleted || flushed.IsCanceled;
     }
 
     private Exception Unexpected(Exception error)
     {
-        _inputEnded = true;
+        _peerEnded = true;
         if (_phase != Phase.Ended)
         {
             ConnectionLog.Failed(_lane.Logger, this, error);
@@ -211,7 +211,7 @@ internal sealed partial class HandoffConnection
     }
 
     /// <summary>Not while the socket is being let go: Kestrel would drop what the application still writes.</summary>
-    private bool MustFireConnectionClosed() => _phase is not (Phase.Stopped or Phase.Releasing) || _inputEnded;
+    private bool MustFireConnectionClosed() => _phase is not (Phase.Stopped or Phase.Releasing) || _peerEnded || _readerGone;
 
     private void FireConnectionClosed()
     {

@@ -81,7 +81,12 @@ internal sealed partial class HandoffConnection
 
     private ReleasedConnection? TakeSocket()
     {
-        var leftover = _inputEnded ? null : TakeLeftover();
+        if (_phase != Phase.Releasing)
+        {
+            return null; // failed or given up meanwhile: the input ends with that error
+        }
+
+        var leftover = _peerEnded || _readerGone ? null : TakeLeftover();
         var released = leftover is null ? null : new ReleasedConnection
         {
             Socket = _socket,

@@ -27,7 +27,8 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private SocketSender? _sender;
     private volatile Exception? _endReason;
     private volatile Phase _phase;
-    private volatile bool _inputEnded;
+    private volatile bool _peerEnded; // FIN, reset, or an error that leaves nothing to receive
+    private volatile bool _readerGone; // the application completed its input: what it had not consumed is lost
     private bool _closedFired;
     private bool _disposed;
     private bool _lingers;

@@ -55,6 +55,31 @@ internal sealed class ConnectionPair : IAsyncDisposable
     /// <summary>Has the application write <paramref name="text"/>.</summary>
     public Task WriteAsync(string text) => Connection.WriteAsync(text);
 
+    /// <summary>Has the application write <paramref name="count"/> bytes, whether the client reads or not.</summary>
+    public Task WriteAsync(int count) => Connection.Transport.Output.WriteAsync(Pattern(count)).AsTask().OrHang();
+
+    /// <summary>Has the client send <paramref name="count"/> bytes.</summary>
+    public async Task SendAsync(int count)
+    {
+        var bytes = Pattern(count);
+        for (var done = 0; done < count;)
+        {
+            done += await Client.SendAsync(bytes.AsMemory(done)).OrHang();
+        }
+    }
+
+    /// <summary>Bytes that tell when some are missing, doubled or swapped.</summary>
+    public static byte[] Pattern(int count)
+    {
+        var bytes = new byte[count];
+        for (var i = 0; i < count; i++)
+        {
+            bytes[i] = (byte)(i * 31 + (i >> 8) * 7);
+        }
+
+        return bytes;
+    }
+
     public Task<ReleasedConnection?> ReleaseAsync() => Connection.ReleaseAsync().OrHang();
 
     public async ValueTask DisposeAsync()
@@ -101,15 +126,22 @@ internal static class ConnectionReading
 
     /// <summary>Receives until FIN.</summary>
     /// <exception cref="SocketException">The connection was reset.</exception>
-    public static async Task<long> ReceiveToEndAsync(this Socket socket)
+    public static async Task<byte[]> ReceiveToEndAsync(this Socket socket)
     {
-        var buffer = new byte[64 * 1024];
-        var total = 0L;
-        while (await socket.ReceiveAsync(buffer.AsMemory()).OrHang() is > 0 and var count)
+        var all = new ArrayBufferWriter<byte>();
+        while (await socket.ReceiveAsync(all.GetMemory(64 * 1024)).OrHang() is > 0 and var count)
         {
-            total += count;
+            all.Advance(count);
         }
 
-        return total;
+        return all.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Ends when the connection says it is closed.</summary>
+    public static async Task ClosedAsync(this HandoffConnection connection)
+    {
+        var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var registration = connection.ConnectionClosed.Register(closed.SetResult);
+        await closed.Task.OrHang();
     }
 }
