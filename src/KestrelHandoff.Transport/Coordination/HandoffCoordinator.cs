@@ -157,6 +157,8 @@ internal sealed class HandoffCoordinator(
             ControlException => (HandoffFailure.ProtocolError, e.Message),
             _ => (HandoffFailure.LaunchFailed, e.Message),
         };
+        var phase = state.Current.Phase;
+        state.Move(HandoffSignal.Failed);
         var report = handoff.End("failed", report => report with
         {
             Failure = failure,
@@ -165,9 +167,10 @@ internal sealed class HandoffCoordinator(
             StartupOutput = handoff.Process?.Output,
             Successor = report.Successor ?? (handoff.Process is { } launched ? new(launched.ProcessId, state.Generation + 1) : null),
         });
-        Log.Failed(logger, handoff.Id, state.Current.Phase, detail, e);
+
+        // A failure that is known needs no stack trace; the words say it all.
+        Log.Failed(logger, handoff.Id, phase, detail, failure == HandoffFailure.LaunchFailed && e is not HandoffException ? e : null);
         metrics.Ended(report);
-        state.Move(HandoffSignal.Failed);
         return new HandoffException(failure, detail, e) { Report = report };
     }
 }

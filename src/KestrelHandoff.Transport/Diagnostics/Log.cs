@@ -19,7 +19,7 @@ internal static partial class Log
     public static partial void Completed(ILogger logger, Guid handoffId, int processId, double durationMs, int connections);
 
     [LoggerMessage(103, LogLevel.Error, "Handoff {HandoffId} failed while {Phase}; this instance goes on serving. {Detail}")]
-    public static partial void Failed(ILogger logger, Guid handoffId, HandoffPhase phase, string detail, Exception exception);
+    public static partial void Failed(ILogger logger, Guid handoffId, HandoffPhase phase, string detail, Exception? exception);
 
     [LoggerMessage(104, LogLevel.Debug, "Handoff phase {From} -> {To} on {Signal}, after {DurationMs:0.0} ms.")]
     public static partial void Moved(ILogger logger, HandoffPhase from, HandoffPhase to, HandoffSignal signal, double durationMs);

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using KestrelHandoff.Http;
 using KestrelHandoff.Transport;
@@ -24,7 +25,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
                 ? await own.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
                 : await handoff.HandOffAsync(context.RequestAborted);
             LameDuck.Announce(context);
-            await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, HandoffJson.Default.HandoffReport);
+            await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, HandoffJson.Readable.HandoffReport);
         }
         catch (HandoffException e)
         {
@@ -34,7 +35,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
 
     public Task GetAsync(HttpContext context) => CallerGuard.Refusal(context) is { } refusal
         ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
-        : WriteAsync(context, StatusCodes.Status200OK, "application/json", handoff.GetStatus(), HandoffJson.Default.HandoffStatus);
+        : WriteAsync(context, StatusCodes.Status200OK, "application/json", handoff.GetStatus(), HandoffJson.Readable.HandoffStatus);
 
     private static Task WriteFailureAsync(HttpContext context, HandoffException e)
     {
@@ -60,18 +61,25 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
         var problem = new ProblemDetails { Status = status, Type = $"urn:kestrel-handoff:{type}", Title = title, Detail = detail };
         if (report is not null)
         {
-            problem.Extensions["exitCode"] = report.ExitCode;
-            problem.Extensions["startupOutput"] = report.StartupOutput;
+            if (report.ExitCode is { } exitCode)
+            {
+                problem.Extensions["exitCode"] = exitCode;
+            }
+
+            problem.Extensions["startupOutput"] = report.StartupOutput ?? "";
             problem.Extensions["report"] = report with { StartupOutput = null };
         }
 
-        return WriteAsync(context, status, "application/problem+json", problem, HandoffJson.Default.ProblemDetails);
+        return WriteAsync(context, status, "application/problem+json", problem, HandoffJson.Readable.ProblemDetails);
     }
 
     private static async Task WriteAsync<T>(HttpContext context, int status, string contentType, T value, JsonTypeInfo<T> type)
     {
         context.Response.StatusCode = status;
         context.Response.Headers.CacheControl = "no-store";
-        await context.Response.WriteAsJsonAsync(value, type, contentType, context.RequestAborted);
+        context.Response.ContentType = contentType;
+        byte[] body = [.. JsonSerializer.SerializeToUtf8Bytes(value, type), (byte)'\n'];
+        context.Response.ContentLength = body.Length;
+        await context.Response.Body.WriteAsync(body, context.RequestAborted);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using KestrelHandoff.Transport;
@@ -13,7 +14,11 @@ namespace KestrelHandoff.Endpoint;
 [JsonSerializable(typeof(HandoffReport))]
 [JsonSerializable(typeof(HandoffStatus))]
 [JsonSerializable(typeof(ProblemDetails))]
-internal sealed partial class HandoffJson : JsonSerializerContext;
+internal sealed partial class HandoffJson : JsonSerializerContext
+{
+    /// <summary>For people at a terminal: a '+' or '&lt;' in a start-up log stays readable. The content type says that it is no HTML.</summary>
+    public static HandoffJson Readable { get; } = new(new(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+}
 
 internal sealed class CamelCase<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase)
     where T : struct, Enum;
