@@ -25,7 +25,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
                 ? await own.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
                 : await handoff.HandOffAsync(context.RequestAborted);
             LameDuck.Announce(context);
-            await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, HandoffJson.Readable.HandoffReport);
+            await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, ReadableJson.Context.HandoffReport);
         }
         catch (HandoffException e)
         {
@@ -35,7 +35,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
 
     public Task GetAsync(HttpContext context) => CallerGuard.Refusal(context) is { } refusal
         ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
-        : WriteAsync(context, StatusCodes.Status200OK, "application/json", handoff.GetStatus(), HandoffJson.Readable.HandoffStatus);
+        : WriteAsync(context, StatusCodes.Status200OK, "application/json", handoff.GetStatus(), ReadableJson.Context.HandoffStatus);
 
     private static Task WriteFailureAsync(HttpContext context, HandoffException e)
     {
@@ -70,7 +70,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
             problem.Extensions["report"] = report with { StartupOutput = null };
         }
 
-        return WriteAsync(context, status, "application/problem+json", problem, HandoffJson.Readable.ProblemDetails);
+        return WriteAsync(context, status, "application/problem+json", problem, ReadableJson.Context.ProblemDetails);
     }
 
     private static async Task WriteAsync<T>(HttpContext context, int status, string contentType, T value, JsonTypeInfo<T> type)

@@ -14,10 +14,13 @@ namespace KestrelHandoff.Endpoint;
 [JsonSerializable(typeof(HandoffReport))]
 [JsonSerializable(typeof(HandoffStatus))]
 [JsonSerializable(typeof(ProblemDetails))]
-internal sealed partial class HandoffJson : JsonSerializerContext
+internal sealed partial class HandoffJson : JsonSerializerContext;
+
+/// <summary>For people at a terminal: a '+' or '&lt;' in a start-up log stays readable. The content type says that it is no HTML.</summary>
+internal static class ReadableJson
 {
-    /// <summary>For people at a terminal: a '+' or '&lt;' in a start-up log stays readable. The content type says that it is no HTML.</summary>
-    public static HandoffJson Readable { get; } = new(new(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    public static HandoffJson Context { get; } =
+        new(new JsonSerializerOptions(HandoffJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 }
 
 internal sealed class CamelCase<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase)
