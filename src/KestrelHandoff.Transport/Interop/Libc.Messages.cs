@@ -39,23 +39,7 @@ internal static unsafe partial class Libc
                 numbers[held++] = (int)descriptor.DangerousGetHandle();
             }
 
-            fixed (byte* bytes = payload)
-            {
-                var part = new IoVector { Base = bytes, Length = (nuint)payload.Length };
-                var message = new MessageHeader { Parts = &part, PartCount = 1 };
-                if (held > 0)
-                {
-                    message.Control = control;
-                    message.ControlLength = (nuint)Align(sizeof(ControlHeader) + dataLength);
-                }
-
-                nint sent;
-                while ((sent = SendMessage(socket, &message, MsgDontWait | MsgNoSignal)) < 0 && !MustWait("sendmsg"))
-                {
-                }
-
-                return (int)sent;
-            }
+            return SendOnce(socket, payload, control, held > 0 ? Align(sizeof(ControlHeader) + dataLength) : 0);
         }
         finally
         {
@@ -126,6 +110,21 @@ internal static unsafe partial class Libc
             }
 
             control = control[Math.Min(Align(length), control.Length)..];
+        }
+    }
+
+    private static int SendOnce(SafeSocketHandle socket, ReadOnlySpan<byte> payload, void* control, int controlLength)
+    {
+        fixed (byte* bytes = payload)
+        {
+            var part = new IoVector { Base = bytes, Length = (nuint)payload.Length };
+            var message = new MessageHeader { Parts = &part, PartCount = 1, Control = control, ControlLength = (nuint)controlLength };
+            nint sent;
+            while ((sent = SendMessage(socket, &message, MsgDontWait | MsgNoSignal)) < 0 && !MustWait("sendmsg"))
+            {
+            }
+
+            return (int)sent;
         }
     }
 
