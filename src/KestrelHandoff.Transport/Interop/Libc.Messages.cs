@@ -24,6 +24,7 @@ internal static unsafe partial class Libc
     /// <returns>The count of bytes sent, the descriptors went with the first of them; or <see cref="WouldBlock"/>.</returns>
     public static int Send(SafeSocketHandle socket, ReadOnlySpan<byte> payload, ReadOnlySpan<SafeHandle> descriptors)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors, nameof(descriptors));
         var dataLength = descriptors.Length * sizeof(int);
         var control = stackalloc nuint[ControlSize / sizeof(nuint)];
         var header = (ControlHeader*)control;
