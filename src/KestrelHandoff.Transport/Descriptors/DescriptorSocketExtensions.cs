@@ -160,7 +160,8 @@ public static class DescriptorSocketExtensions
                 $"{Libc.DescriptorLimit()} open: raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=), or have fewer sent.",
             Libc.Truncation.Bytes => $"The message is longer than the buffer of {buffer.Length} bytes: use a larger buffer.",
             _ when result.Count > maxDescriptors =>
-                $"The peer sent {result.Count} descriptors, but at most {maxDescriptors} are accepted here: raise maxDescriptors, or have fewer sent.",
+                $"The peer sent {result.Count} descriptors, but at most {maxDescriptors} are accepted: raise maxDescriptors, " +
+                "or have fewer sent.",
             _ => null,
         };
         if (error is not null)

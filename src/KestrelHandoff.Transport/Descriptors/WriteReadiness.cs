@@ -8,10 +8,11 @@ namespace KestrelHandoff.Transport;
 /// <remarks>One epoll and one background thread for the process, made at the first wait; the thread sleeps while nobody waits.</remarks>
 internal sealed class WriteReadiness
 {
-    private static readonly Lazy<WriteReadiness> Instance = new(() => new WriteReadiness());
-
     // Nothing tells when a Socket is disposed, and the duplicate outlives it: so waiting sockets are looked at this often.
     private static readonly TimeSpan DisposedCheck = TimeSpan.FromMilliseconds(100);
+
+    private static WriteReadiness? _instance;
+    private static object? _making;
 
     private readonly SafeHandle _epoll = Libc.CreateEpoll();
     private readonly Dictionary<ulong, Waiter> _waiters = []; // also the lock
@@ -24,9 +25,11 @@ internal sealed class WriteReadiness
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static async Task WaitAsync(Socket socket, CancellationToken cancellationToken)
     {
-        var (id, task) = Instance.Value.Watch(socket.SafeHandle);
+        // Not a Lazy, which would keep a failure (no descriptor free just now) for ever.
+        var readiness = LazyInitializer.EnsureInitialized(ref _instance, ref _making, static () => new WriteReadiness());
+        var (id, task) = readiness.Watch(socket.SafeHandle);
         await using var registration = cancellationToken.UnsafeRegister(
-            static (state, token) => Instance.Value.End((ulong)state!, waiter => waiter.TrySetCanceled(token)), id);
+            (_, token) => readiness.End(id, waiter => waiter.TrySetCanceled(token)), state: null);
         await task;
     }
 

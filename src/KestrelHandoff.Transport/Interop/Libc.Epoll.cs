@@ -15,7 +15,7 @@ internal static unsafe partial class Libc
         return epoll >= 0 ? new DescriptorHandle(epoll) : throw LastError("epoll_create1");
     }
 
-    /// <summary>Has <see cref="WaitForEvents"/> report <paramref name="id"/> once, when the socket can be written to or is broken.</summary>
+    /// <summary>Has <see cref="WaitForEvents"/> report an id once, when the socket can be written to or is broken.</summary>
     public static void WatchForWrite(SafeHandle epoll, int socket, ulong id)
     {
         var item = stackalloc byte[EpollEvent.MaxSize];
@@ -26,7 +26,8 @@ internal static unsafe partial class Libc
         }
     }
 
-    /// <summary>Ends what <see cref="WatchForWrite"/> began. Must come before the close: the kernel watches the open file, not the number.</summary>
+    /// <summary>Ends what <see cref="WatchForWrite"/> began.</summary>
+    // Must come before the close: the kernel watches the open file, which other descriptors keep alive, not the number.
     public static void Unwatch(SafeHandle epoll, int socket)
     {
         var unused = stackalloc byte[EpollEvent.MaxSize];

@@ -24,6 +24,7 @@ internal static unsafe partial class Libc
     /// <returns>The count of bytes sent, the descriptors went with the first of them; or <see cref="WouldBlock"/>.</returns>
     public static int Send(SafeSocketHandle socket, ReadOnlySpan<byte> payload, ReadOnlySpan<SafeHandle> descriptors)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors, nameof(descriptors));
         var dataLength = descriptors.Length * sizeof(int);
         var control = stackalloc nuint[ControlSize / sizeof(nuint)];
         var header = (ControlHeader*)control;
@@ -39,23 +40,7 @@ internal static unsafe partial class Libc
                 numbers[held++] = (int)descriptor.DangerousGetHandle();
             }
 
-            fixed (byte* bytes = payload)
-            {
-                var part = new IoVector { Base = bytes, Length = (nuint)payload.Length };
-                var message = new MessageHeader { Parts = &part, PartCount = 1 };
-                if (held > 0)
-                {
-                    message.Control = control;
-                    message.ControlLength = (nuint)Align(sizeof(ControlHeader) + dataLength);
-                }
-
-                nint sent;
-                while ((sent = SendMessage(socket, &message, MsgDontWait | MsgNoSignal)) < 0 && !MustWait("sendmsg"))
-                {
-                }
-
-                return (int)sent;
-            }
+            return SendOnce(socket, payload, control, held > 0 ? Align(sizeof(ControlHeader) + dataLength) : 0);
         }
         finally
         {
@@ -126,6 +111,21 @@ internal static unsafe partial class Libc
             }
 
             control = control[Math.Min(Align(length), control.Length)..];
+        }
+    }
+
+    private static int SendOnce(SafeSocketHandle socket, ReadOnlySpan<byte> payload, void* control, int controlLength)
+    {
+        fixed (byte* bytes = payload)
+        {
+            var part = new IoVector { Base = bytes, Length = (nuint)payload.Length };
+            var message = new MessageHeader { Parts = &part, PartCount = 1, Control = control, ControlLength = (nuint)controlLength };
+            nint sent;
+            while ((sent = SendMessage(socket, &message, MsgDontWait | MsgNoSignal)) < 0 && !MustWait("sendmsg"))
+            {
+            }
+
+            return (int)sent;
         }
     }
 

@@ -83,7 +83,8 @@ internal static unsafe partial class Libc
         var hint = errno == ETooManyRefs
             ? " This user has as many descriptors in flight as RLIMIT_NOFILE allows: let the peer receive them, or raise the limit."
             : "";
-        return new SocketException((int)ToSocketError(errno), $"{call} failed: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno}).{hint}");
+        var message = $"{call} failed: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno}).{hint}";
+        return new SocketException((int)ToSocketError(errno), message);
     }
 
     private static bool TryGetOption(SafeHandle socket, int option, out int value)

@@ -43,7 +43,8 @@ public sealed class DescriptorBatchTests
     {
         using var pair = new SocketPair();
         using var file = new TempFile();
-        var error = Assert.Throws<ArgumentException>("payload", () => { _ = pair.Near.SendDescriptorsAsync(new byte[bytes], file.Times(count), Cancel).AsTask(); });
+        var error = Assert.Throws<ArgumentException>(
+            "payload", () => { _ = pair.Near.SendDescriptorsAsync(new byte[bytes], file.Times(count), Cancel).AsTask(); });
         Assert.Contains(remedy, error.Message, StringComparison.Ordinal);
     }
 

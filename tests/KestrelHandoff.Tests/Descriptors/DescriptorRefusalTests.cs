@@ -39,7 +39,8 @@ public sealed class DescriptorRefusalTests : IDisposable
         using var pair = new SocketPair(type);
         await pair.Near.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).OrHang();
 
-        var error = await Assert.ThrowsAsync<IOException>(() => pair.Far.ReceiveDescriptorsAsync(new byte[2], cancellationToken: Cancel).OrHang());
+        var error = await Assert.ThrowsAsync<IOException>(
+            () => pair.Far.ReceiveDescriptorsAsync(new byte[2], cancellationToken: Cancel).OrHang());
 
         Assert.Contains("buffer of 2 bytes", error.Message, StringComparison.Ordinal);
         Assert.Equal(1, _file.OpenCount);
@@ -61,7 +62,8 @@ public sealed class DescriptorRefusalTests : IDisposable
     public async Task Send_PeerClosed_ThrowsSocketException()
     {
         _pair.Far.Dispose();
-        var error = await Assert.ThrowsAsync<SocketException>(() => _pair.Near.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).OrHang());
+        var error = await Assert.ThrowsAsync<SocketException>(
+            () => _pair.Near.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).OrHang());
         Assert.Equal(SocketError.Shutdown, error.SocketErrorCode);
         Assert.Contains("sendmsg failed: ", error.Message, StringComparison.Ordinal);
     }
@@ -94,7 +96,8 @@ public sealed class DescriptorRefusalTests : IDisposable
     [Fact]
     public void Receive_InvalidArguments_Throws()
     {
-        Assert.Throws<ArgumentException>("buffer", () => { _ = _pair.Far.ReceiveDescriptorsAsync(default, cancellationToken: Cancel).AsTask(); });
+        Assert.Throws<ArgumentException>(
+            "buffer", () => { _ = _pair.Far.ReceiveDescriptorsAsync(default, cancellationToken: Cancel).AsTask(); });
         Assert.Throws<ArgumentOutOfRangeException>(() => { _ = _pair.Far.ReceiveDescriptorsAsync(new byte[1], -1, Cancel).AsTask(); });
         Assert.Throws<ArgumentOutOfRangeException>(() => { _ = _pair.Far.ReceiveDescriptorsAsync(new byte[1], 254, Cancel).AsTask(); });
     }
@@ -103,9 +106,11 @@ public sealed class DescriptorRefusalTests : IDisposable
     public void AnyCall_SocketOfAnotherFamily_ThrowsAndNamesIt()
     {
         using var tcp = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        var error = Assert.Throws<ArgumentException>("socket", () => { _ = tcp.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).AsTask(); });
+        var error = Assert.Throws<ArgumentException>(
+            "socket", () => { _ = tcp.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).AsTask(); });
         Assert.Contains("InterNetwork", error.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>("socket", () => { _ = tcp.ReceiveDescriptorsAsync(new byte[1], cancellationToken: Cancel).AsTask(); });
+        Assert.Throws<ArgumentException>(
+            "socket", () => { _ = tcp.ReceiveDescriptorsAsync(new byte[1], cancellationToken: Cancel).AsTask(); });
         Assert.Throws<ArgumentException>("socket", () => tcp.GetPeerCredentials());
     }
 
@@ -113,8 +118,10 @@ public sealed class DescriptorRefusalTests : IDisposable
     public void AnyCall_DisposedSocket_ThrowsObjectDisposed()
     {
         _pair.Near.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => { _ = _pair.Near.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).AsTask(); });
-        Assert.Throws<ObjectDisposedException>(() => { _ = _pair.Near.ReceiveDescriptorsAsync(new byte[1], cancellationToken: Cancel).AsTask(); });
+        Assert.Throws<ObjectDisposedException>(
+            () => { _ = _pair.Near.SendDescriptorsAsync("boy"u8.ToArray(), [_file.Handle], Cancel).AsTask(); });
+        Assert.Throws<ObjectDisposedException>(
+            () => { _ = _pair.Near.ReceiveDescriptorsAsync(new byte[1], cancellationToken: Cancel).AsTask(); });
         Assert.Throws<ObjectDisposedException>(() => _pair.Near.GetPeerCredentials());
     }
 

@@ -163,7 +163,8 @@ public sealed class DescriptorRoundTripTests : IDisposable
     {
         using var file = new TempFile();
         using var received = await PassAsync(file.Handle);
-        Assert.Contains("File", Assert.Throws<InvalidOperationException>(() => received[0].TakeSocketHandle()).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<InvalidOperationException>(() => received[0].TakeSocketHandle());
+        Assert.Contains("File", error.Message, StringComparison.Ordinal);
         Assert.Equal("hello world", received[0].ReadText());
     }
 

@@ -78,7 +78,8 @@ internal static class OpenDescriptors
 
     public static bool IsCloseOnExec(SafeHandle handle)
     {
-        var flags = File.ReadLines($"/proc/self/fdinfo/{handle.DangerousGetHandle()}").First(line => line.StartsWith("flags:", StringComparison.Ordinal));
+        var lines = File.ReadLines($"/proc/self/fdinfo/{handle.DangerousGetHandle()}");
+        var flags = lines.First(line => line.StartsWith("flags:", StringComparison.Ordinal));
         return (Convert.ToInt32(flags[6..].Trim(), 8) & CloseOnExec) != 0;
     }
 

@@ -69,6 +69,7 @@ public sealed class DescriptorWaitTests : IDisposable
     [Theory]
     [InlineData(SocketType.Stream)]
     [InlineData(SocketType.Seqpacket)]
+    [InlineData(SocketType.Dgram)]
     public async Task Send_CancelledWhileWaiting_LeavesNothingBehind(SocketType type)
     {
         using var pair = new SocketPair(type);
