@@ -11,6 +11,9 @@ internal sealed class Generation(IServiceProvider services, IConfiguration confi
     /// <summary>1 for the first instance, one more after each handoff. With <c>--stock</c> it is what <c>--generation</c> says.</summary>
     public int Number => _handoff?.Generation ?? _stock;
 
+    /// <summary>Completes when this instance serves.</summary>
+    public Task Activated => _handoff?.Activated ?? Task.CompletedTask;
+
     public Task StampAsync(HttpContext context, RequestDelegate next)
     {
         context.Response.Headers["X-Generation"] = Number.ToString();

@@ -31,5 +31,6 @@ app.MapGet("/ws", (HttpContext context) => StreamEndpoints.EchoAsync(context, ge
 app.MapGet("/events", (CancellationToken aborted) =>
     TypedResults.ServerSentEvents(StreamEndpoints.TickAsync(generation, aborted), eventType: "tick"));
 
+_ = generation.Activated.ContinueWith(_ => Console.WriteLine($"serving: generation {generation.Number}"), TaskScheduler.Default);
 app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"ready: generation {generation.Number} process {Environment.ProcessId} {endpoints}"));
 app.Run();

@@ -60,7 +60,8 @@ internal sealed class SuccessorLauncher(
             await control.DisposeAsync(); // the private socket of this handoff
         }
 
-        if (handoff.Process is not { } process)
+        using var process = handoff.Process;
+        if (process is null)
         {
             return null;
         }

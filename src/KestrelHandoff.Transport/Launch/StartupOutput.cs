@@ -12,9 +12,11 @@ internal sealed class StartupOutput
     private readonly byte[] _ring = new byte[Kept];
     private long _written;
 
-    /// <summary>Copies until the end of <paramref name="from"/>: the successor exited, or has put other streams in its place.</summary>
+    /// <summary>Copies until the end of <paramref name="from"/>: the successor exited, or has put other streams in its place. Closes both.</summary>
     public async Task CopyAsync(Stream from, Stream to)
     {
+        await using var source = from;
+        await using var target = to;
         var buffer = new byte[4096];
         int count;
         while ((count = await from.ReadAsync(buffer)) > 0)

@@ -15,12 +15,13 @@ internal sealed class SuccessorProcess : IDisposable
     private SuccessorProcess(Process process)
     {
         _process = process;
+        ProcessId = process.Id; // the process object forgets it when it is disposed
         _copied = Task.WhenAll(
             _output.CopyAsync(process.StandardOutput.BaseStream, Console.OpenStandardOutput()),
             _output.CopyAsync(process.StandardError.BaseStream, Console.OpenStandardError()));
     }
 
-    public int ProcessId => _process.Id;
+    public int ProcessId { get; }
 
     public string Output => _output.ToString();
 
