@@ -31,5 +31,5 @@ app.MapGet("/ws", (HttpContext context) => StreamEndpoints.EchoAsync(context, ge
 app.MapGet("/events", (CancellationToken aborted) =>
     TypedResults.ServerSentEvents(StreamEndpoints.TickAsync(generation, aborted), eventType: "tick"));
 
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"ready: generation {generation.Number} process {Environment.ProcessId} {endpoints}"));
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"ready: generation {generation.Number} process {Environment.ProcessId} {endpoints.Describe(app)}"));
 app.Run();
