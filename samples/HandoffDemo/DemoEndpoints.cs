@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace HandoffDemo;
 
-/// <summary>What the demo listens on. <see cref="ToString"/> gives the addresses, with the ports the kernel chose, once it listens.</summary>
+/// <summary>What the demo listens on besides <c>--urls</c>: HTTPS and raw TCP.</summary>
 internal sealed class DemoEndpoints
 {
     private readonly List<(string Scheme, ListenOptions Options)> _listeners = [];
@@ -19,7 +19,13 @@ internal sealed class DemoEndpoints
         var https = configuration.GetValue<int?>("https");
         var tcp = configuration.GetValue<int?>("tcp");
 
-        builder.WebHost.UseUrls(); // Kestrel warns when addresses come from two places: all of them are named below
+        if (https is null && tcp is null)
+        {
+            return endpoints; // Kestrel reads --urls itself
+        }
+
+        // Kestrel takes its endpoints from one place only: with one named in code, those of --urls must be as well. It warns that
+        // they are overridden; they are the same.
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             foreach (var url in urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
@@ -41,7 +47,10 @@ internal sealed class DemoEndpoints
         return endpoints;
     }
 
-    public override string ToString() => string.Join(' ', _listeners.Select(l => $"{l.Scheme}://{(object?)l.Options.IPEndPoint ?? l.Options.SocketPath}"));
+    /// <summary>The addresses, with the ports the kernel chose, once the app listens.</summary>
+    public string Describe(WebApplication app) => _listeners.Count == 0
+        ? string.Join(' ', app.Urls)
+        : string.Join(' ', _listeners.Select(l => $"{l.Scheme}://{(object?)l.Options.IPEndPoint ?? l.Options.SocketPath}"));
 
     private void ListenOn(KestrelServerOptions kestrel, BindingAddress address)
     {

@@ -32,5 +32,5 @@ app.MapGet("/events", (CancellationToken aborted) =>
     TypedResults.ServerSentEvents(StreamEndpoints.TickAsync(generation, aborted), eventType: "tick"));
 
 _ = generation.Activated.ContinueWith(_ => Console.WriteLine($"serving: generation {generation.Number}"), TaskScheduler.Default);
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"ready: generation {generation.Number} process {Environment.ProcessId} {endpoints}"));
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"ready: generation {generation.Number} process {Environment.ProcessId} {endpoints.Describe(app)}"));
 app.Run();

@@ -1,0 +1,108 @@
+using Spectre.Console;
+using ZeroDrop.Measure;
+
+namespace ZeroDrop.Report;
+
+/// <summary>The tables at the end of a run: what clients noticed, each replacement, and the verdict.</summary>
+internal static class ResultReport
+{
+    private const int ShownPhases = 12;
+
+    public static void Write(IReadOnlyList<RunResult> results)
+    {
+        AnsiConsole.WriteLine();
+        AnsiConsole.Write(Summary(results));
+        foreach (var result in results.Where(r => r.Replacements.Count > 0))
+        {
+            AnsiConsole.Write(Replacements(result));
+        }
+
+        foreach (var result in results)
+        {
+            WriteVerdict(result);
+        }
+    }
+
+    private static Table Summary(IReadOnlyList<RunResult> results)
+    {
+        var table = new Table().RoundedBorder().BorderColor(Color.Grey).AddColumn("What clients noticed");
+        foreach (var result in results)
+        {
+            table.AddColumn(new TableColumn($"[bold]{Words.Of(result.Mode)}[/]").RightAligned());
+        }
+
+        Row("replacements, of them failed", r => $"{r.Replacements.Count}, {Zero(r.FailedReplacements)}");
+        Row("seconds measured", r => r.Seconds.ToString("0.0"));
+        Row("requests answered", r => Words.Count(r.Recorder.Answered));
+        Row("generations seen", r => string.Join(" ", r.Figures.ByGeneration.Keys.Select(g => $"[{Words.ColorOf(g).ToMarkup()}]{g}[/]")));
+        table.AddEmptyRow();
+        Row("[bold]lost[/]: sent, no complete answer", r => Zero(r.Recorder.Lost));
+        Row("[bold]refused[/]: no connection", r => Zero(r.Recorder.Refused));
+        Row("[bold]reset[/]", r => Zero(r.Recorder.Resets));
+        Row("keep-alive closed: announced, silently", r => $"{r.Recorder.AnnouncedCloses}, {r.Recorder.SilentCloses}");
+        Row("keep-alive moved to the next instance", r => Words.Count(r.Recorder.Moves));
+        if (results.Any(r => r.Idle.Asked > 0))
+        {
+            Row("idle connections survived", r => r.Idle is { Asked: > 0 } idle ? $"{idle.Survived} of {idle.Asked}" : "–");
+        }
+
+        foreach (var name in results.SelectMany(r => r.Progress.Streams).Select(s => s.Name).Distinct())
+        {
+            Row($"{name}: echoed, lost", r => Stream(r, name) is { } s ? $"{Words.Count(s.Messages)}, {Zero(s.Lost)}" : "–");
+            Row($"{name}: moved, closed, cut", r => Stream(r, name) is { } s ? $"{s.Moves}, {s.Announced}, {Zero(s.Cut)}" : "–");
+        }
+
+        table.AddEmptyRow();
+        Row("[bold]longest gap[/] without any answer, ms", r => Words.Ms(r.Figures.LongestGapMs));
+        Row("the same, away from replacements", r => Words.Ms(r.Figures.SteadyGapMs));
+        Row("steady ms: p50, p99, p99.9, max", r => Of(r.Figures.Steady));
+        Row($"within {Analysis.MarginMs / 1000:0} s of one: p50, p99, p99.9, max", r => Of(r.Figures.Around));
+        Row("load client: CPU of one core, worst stall ms", r => $"{r.ClientCpu:P0}, {Words.Ms(r.ClientStallMs)}");
+        return table;
+
+        void Row(string name, Func<RunResult, string> value) => table.AddRow([name, .. results.Select(value)]);
+
+        static string Of(Latency l) => $"{Words.Ms(l.P50)}, {Words.Ms(l.P99)}, [bold]{Words.Ms(l.P999)}[/], {Words.Ms(l.Max)}";
+    }
+
+    private static StreamCounters? Stream(RunResult result, string name) => result.Progress.Streams.FirstOrDefault(s => s.Name == name);
+
+    private static Table Replacements(RunResult result)
+    {
+        var table = new Table().RoundedBorder().BorderColor(Color.Grey).Title($"[grey]{Words.Of(result.Mode)}[/]")
+            .AddColumn("#").AddColumn("from").AddColumn("to")
+            .AddColumn(new TableColumn("answer ms").RightAligned()).AddColumn(new TableColumn("wall ms").RightAligned())
+            .AddColumn(new TableColumn("fds").RightAligned()).AddColumn(new TableColumn("MiB").RightAligned())
+            .AddColumn(new TableColumn("idle kept").RightAligned()).AddColumn("phases, ms");
+        foreach (var record in result.Replacements)
+        {
+            table.AddRow(
+                $"{record.Number}", Name(record.From), Name(record.To),
+                record.AnswerMs is { } answer ? Words.Ms(answer) : "–", Words.Ms(record.WallMs),
+                $"{record.Facts?.Descriptors.ToString() ?? "–"}", record.Facts?.ResidentMiB.ToString("0.0") ?? "–",
+                $"{record.IdleSurvived?.ToString() ?? "–"}",
+                record.Error is { } error ? $"[red]{Markup.Escape(error)}[/]" : Phases(record.Phases));
+        }
+
+        return table;
+
+        static string Name(Instances.Instance? i) => i is null ? "?" : $"[{Words.ColorOf(i.Generation).ToMarkup()}]{i.Generation}[/] [grey]{i.ProcessId}[/]";
+
+        static string Phases(IReadOnlyList<KeyValuePair<string, double>> phases) =>
+            Markup.Escape(string.Join(" · ", phases.Take(ShownPhases).Select(p => $"{p.Key} {Words.Ms(p.Value)}")));
+    }
+
+    private static void WriteVerdict(RunResult result)
+    {
+        foreach (var group in result.Failures.GroupBy(f => (f.Kind, f.Failure)).OrderByDescending(g => g.Count()))
+        {
+            AnsiConsole.MarkupLine($"[red]  {Words.Count(group.Count())} × {Words.Of(group.Key.Kind)}: {Words.Of(group.Key.Failure)}[/]");
+        }
+
+        AnsiConsole.MarkupLine(result.IsFlawless
+            ? $"[bold green]✓ {Words.Of(result.Mode)}: {Words.Count(result.Recorder.Answered)} requests, {result.Replacements.Count} replacements, nothing lost.[/]"
+            : $"[bold red]✗ {Words.Of(result.Mode)}: clients noticed.[/]");
+    }
+
+    private static string Zero(long count) => $"[bold {(count == 0 ? "green" : "red")}]{Words.Count(count)}[/]";
+}

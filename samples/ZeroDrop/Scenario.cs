@@ -1,0 +1,95 @@
+using ZeroDrop.Instances;
+using ZeroDrop.Load;
+using ZeroDrop.Measure;
+
+namespace ZeroDrop;
+
+/// <summary>One run: an app, load on it, and the replacements.</summary>
+internal sealed class Scenario(RunSettings settings, Progress progress)
+{
+    private const double WarmUpSeconds = 3; // the first requests meet code that is still being compiled, here and there
+    private const double FactsBeforeSeconds = 1;
+    private static readonly TimeSpan BeforeIdleProbe = TimeSpan.FromSeconds(1);
+
+    public async Task<RunResult> RunAsync(CancellationToken cancel)
+    {
+        await using var app = new DemoApp(settings, stock: progress.Mode == RunMode.StopStart);
+        var (target, replacement) = await StartAsync(app, cancel);
+        await using var load = new LoadGenerator(settings, target, progress.Recorder);
+        progress.Streams = [.. new[] { (load.WebSockets, settings.WebSockets), (load.Tcp, settings.Tcp) }.Where(s => s.Item2 > 0).Select(s => s.Item1)];
+
+        progress.Phase = "warming up";
+        var start = Clock.Now;
+        await load.StartAsync();
+        await WaitUntilAsync(start, WarmUpSeconds, load, cancel);
+        load.BeginMeasuring();
+        var cpu = Environment.CpuUsage.TotalTime;
+        var measuredFrom = Clock.Now;
+
+        await ReplaceAllAsync(replacement, load, cancel);
+        progress.Phase = "steady again";
+        var rest = Math.Max(settings.Interval, settings.Duration - (Seconds(Clock.Now) - Seconds(measuredFrom)));
+        await WaitUntilAsync(Clock.Now, rest, load, cancel);
+
+        var measured = new Window(measuredFrom, Clock.Now);
+        var seconds = Seconds(measured.To) - Seconds(measured.From);
+        var share = (Environment.CpuUsage.TotalTime - cpu).TotalSeconds / seconds;
+        progress.Phase = "waiting for the last answers";
+        await load.StopAsync();
+        progress.Phase = "done";
+        var figures = Analysis.Of(progress.Recorder, measured, [.. progress.Replacements.Select(r => r.Window)]);
+        return new RunResult(progress.Mode, seconds, progress, figures, progress.Recorder.Failures(), share, load.OwnStallMs);
+    }
+
+    private async Task<(Target, IReplacement)> StartAsync(DemoApp app, CancellationToken cancel)
+    {
+        if (settings.Url is not null)
+        {
+            var target = Target.Parse(settings.Url, settings.TcpEndPoint);
+            var admin = new AdminClient(target);
+            return (target, new HandoffReplacement(admin, await admin.ServingAsync()));
+        }
+
+        var first = await app.StartAsync(1, cancel);
+        return (app.Target!, progress.Mode == RunMode.Handoff
+            ? new HandoffReplacement(new AdminClient(app.Target!), first)
+            : new StopStartReplacement(app, first));
+    }
+
+    private async Task ReplaceAllAsync(IReplacement replacement, LoadGenerator load, CancellationToken cancel)
+    {
+        for (var number = 1; number <= settings.Handoffs; number++)
+        {
+            progress.Phase = "steady";
+            var since = Clock.Now;
+            await WaitUntilAsync(since, settings.Interval - FactsBeforeSeconds, load, cancel);
+            var facts = settings.Url is null && replacement.Serving is { } serving ? ProcessTable.Facts(serving.ProcessId) : null;
+            await WaitUntilAsync(since, settings.Interval, load, cancel);
+
+            progress.Phase = progress.Mode == RunMode.Handoff ? "handing off" : "stopping and starting";
+            progress.Replacing = true;
+            var record = await replacement.ReplaceAsync(number, facts, cancel);
+            progress.Replacing = false;
+            progress.Replacements = [.. progress.Replacements, record];
+
+            if (settings.Idle > 0)
+            {
+                progress.Phase = "asking the idle connections";
+                await Task.Delay(BeforeIdleProbe, cancel);
+                record.IdleSurvived = await load.Idle.AskAllAsync();
+            }
+        }
+    }
+
+    private static async Task WaitUntilAsync(long since, double seconds, LoadGenerator load, CancellationToken cancel)
+    {
+        var until = since + Clock.Ticks(seconds * 1000);
+        while (Clock.Now < until)
+        {
+            load.ThrowIfBroken();
+            await Task.Delay(TimeSpan.FromMilliseconds(Math.Clamp(Clock.Milliseconds(until - Clock.Now), 1, 500)), cancel);
+        }
+    }
+
+    private static double Seconds(long ticks) => Clock.Milliseconds(ticks) / 1000;
+}
