@@ -6,9 +6,9 @@ internal static class ConnectionIds
     private const int Length = 13; // 13 times 5 bits hold a 64-bit number
 
     // Started at the clock: ids of a predecessor and its successor, ten million apart a second, do not meet.
-    private static long s_last = TimeProvider.System.GetUtcNow().UtcTicks;
+    private static long _last = TimeProvider.System.GetUtcNow().UtcTicks;
 
-    public static string Next() => string.Create(Length, Interlocked.Increment(ref s_last), static (digits, id) =>
+    public static string Next() => string.Create(Length, Interlocked.Increment(ref _last), static (digits, id) =>
     {
         for (var i = digits.Length - 1; i >= 0; i--, id >>= 5)
         {

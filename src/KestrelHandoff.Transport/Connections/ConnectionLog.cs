@@ -72,7 +72,7 @@ internal static partial class ConnectionLog
     [LoggerMessage(508, LogLevel.Error, "Connection {ConnectionId}: unexpected exception in {Where}; the connection ends.")]
     public static partial void Unexpected(ILogger logger, string connectionId, string where, Exception exception);
 
-    [LoggerMessage(500, LogLevel.Debug, "Connection {ConnectionId}: receiving pauses, the application does not keep up.", SkipEnabledCheck = true)]
+    [LoggerMessage(500, LogLevel.Debug, "Connection {ConnectionId}: receiving pauses.", SkipEnabledCheck = true)]
     private static partial void ConnectionPause(ILogger logger, string connectionId);
 
     [LoggerMessage(501, LogLevel.Debug, "Connection {ConnectionId}: receiving goes on.", SkipEnabledCheck = true)]

@@ -59,7 +59,7 @@ internal sealed partial class HandoffConnection
     /// <returns>False for a connection that has ended, or is spared because it is being let go.</returns>
     private bool TryEnd(Exception? reason, bool evenIfStopped)
     {
-        lock (_phaseLock)
+        lock (_stopReceiving)
         {
             var spared = _phase switch
             {
@@ -201,7 +201,10 @@ internal sealed partial class HandoffConnection
             case SocketException { SocketErrorCode: var code } when IsReset(code):
                 ConnectionLog.ResetReceived(_lane.Logger, this);
                 return (new ConnectionResetException(error.Message, error), null);
-            case SocketException { SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted or SocketError.InvalidArgument }:
+            case SocketException
+            {
+                SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted or SocketError.InvalidArgument
+            }:
             case ObjectDisposedException:
                 return (error, null); // the socket was closed meanwhile, so there is a reason already
             default:

@@ -15,8 +15,8 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     IConnectionIdFeature, IConnectionTransportFeature, IConnectionItemsFeature, IConnectionLifetimeFeature,
     IConnectionEndPointFeature, IConnectionSocketFeature, IMemoryPoolFeature
 {
-    // Kestrel sets four to five
-    private const int InitialFeatures = 6;
+    // Kestrel sets four
+    private const int InitialFeatures = 4;
 
     private static readonly Type[] OwnFeatures =
     [

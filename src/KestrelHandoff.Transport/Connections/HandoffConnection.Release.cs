@@ -38,13 +38,13 @@ internal sealed partial class HandoffConnection
             await _receiving;
             await _sending;
             released = TakeSocket();
+            FireConnectionClosed();
         }
         finally
         {
             _release!.SetResult(released);
         }
 
-        FireConnectionClosed();
         return released;
     }
 
@@ -59,7 +59,7 @@ internal sealed partial class HandoffConnection
 
     private bool TryStop(Phase phase)
     {
-        lock (_phaseLock)
+        lock (_stopReceiving)
         {
             if (IsTransportReplaced || _phase is not Phase.Live and not Phase.Stopped || _phase == phase)
             {
@@ -96,7 +96,7 @@ internal sealed partial class HandoffConnection
             RemoteEndPoint = RemoteEndPoint,
         };
 
-        lock (_phaseLock)
+        lock (_stopReceiving)
         {
             if (_phase != Phase.Releasing)
             {
@@ -153,7 +153,7 @@ internal sealed partial class HandoffConnection
             ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(Disposing), e);
         }
 
-        lock (_phaseLock)
+        lock (_stopReceiving)
         {
             if (_phase == Phase.Stopped)
             {

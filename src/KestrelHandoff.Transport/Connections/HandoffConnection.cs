@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
@@ -18,9 +19,10 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private readonly DuplexPipe _ownTransport;
     private readonly PipeWriter _input;
     private readonly PipeReader _output;
-    private readonly Lock _phaseLock = new();
     private readonly CancellationTokenSource _connectionClosed = new();
-    private readonly CancellationTokenSource _stopReceiving = new(); // never disposed: it may be cancelled at any time
+
+    // Never disposed: it may be cancelled at any time. It doubles as the lock of the phase: an idle connection is worth its bytes.
+    private readonly CancellationTokenSource _stopReceiving = new();
 
     private Task _receiving = Task.CompletedTask;
     private Task _sending = Task.CompletedTask;
@@ -155,21 +157,14 @@ internal sealed partial class HandoffConnection : ConnectionContext
                     break;
                 }
 
-                if (!result.Buffer.IsEmpty)
+                var outcome = result.Buffer.IsEmpty ? SocketError.Success : await SendWithRentedAsync(result.Buffer);
+                if (outcome != SocketError.Success)
                 {
-                    _sender = _lane.Senders.Rent();
-                    var outcome = await _sender.SendAsync(_socket, result.Buffer);
-                    if (outcome != SocketError.Success)
-                    {
-                        // the sender is not reused: DisposeAsync frees it
-                        (reason, unexpected) = SendFailure(new SocketException((int)outcome));
-                        break;
-                    }
-
-                    _lane.Senders.Return(_sender);
-                    _sender = null;
+                    (reason, unexpected) = SendFailure(new SocketException((int)outcome));
+                    break;
                 }
 
+                ReturnSender();
                 _output.AdvanceTo(result.Buffer.End);
                 if (result.IsCompleted)
                 {
@@ -187,6 +182,22 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
         // a receive loop that waits for an application which is gone
         _input.CancelPendingFlush();
+    }
+
+    private ValueTask<SocketError> SendWithRentedAsync(in ReadOnlySequence<byte> bytes)
+    {
+        _sender = _lane.Senders.Rent();
+        return _sender.SendAsync(_socket, bytes);
+    }
+
+    /// <summary>Only after a success: a sender that failed is freed by DisposeAsync.</summary>
+    private void ReturnSender()
+    {
+        if (_sender is { } sender)
+        {
+            _sender = null;
+            _lane.Senders.Return(sender);
+        }
     }
 
     private async ValueTask<FlushResult> PausedAsync(ValueTask<FlushResult> flush)

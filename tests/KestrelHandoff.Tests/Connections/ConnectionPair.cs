@@ -27,20 +27,25 @@ internal sealed class ConnectionPair : IAsyncDisposable
     public HandoffConnection Connection { get; }
 
     public static async Task<ConnectionPair> CreateAsync(
-        TransportSettings? settings = null, ReadOnlyMemory<byte> received = default, TimeProvider? time = null)
+        TransportSettings? settings = null, ReadOnlyMemory<byte> received = default, TimeProvider? time = null, int? clientBuffer = null)
     {
         var registry = new ConnectionRegistry();
         var factory = new ConnectionFactory(settings ?? new TransportSettings(), null, NullLogger.Instance, registry, time);
-        var (client, server) = await ConnectAsync();
+        var (client, server) = await ConnectAsync(clientBuffer);
         return new ConnectionPair(factory, registry, client, factory.Create(server, received: received));
     }
 
-    public static async Task<(Socket Client, Socket Server)> ConnectAsync()
+    public static async Task<(Socket Client, Socket Server)> ConnectAsync(int? clientBuffer = null)
     {
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen(1);
         var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        if (clientBuffer is { } size)
+        {
+            client.ReceiveBufferSize = size; // before the connect: the window is announced there
+        }
+
         await client.ConnectAsync(listener.LocalEndPoint!).OrHang();
         return (client, await listener.AcceptAsync().OrHang());
     }
@@ -135,6 +140,19 @@ internal static class ConnectionReading
         }
 
         return all.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Both ends still talk, no linger waits on the socket, and FIN comes only when this end says so.</summary>
+    public static async Task AssertUntouchedAsync(Socket client, Socket server, string received = "")
+    {
+        Assert.False(server.LingerState!.Enabled);
+        await client.SendAsync("ping"u8.ToArray(), SocketFlags.None).OrHang();
+        Assert.Equal(received + "ping", await server.ReceiveTextAsync(received.Length + 4));
+        await server.SendAsync("pong"u8.ToArray(), SocketFlags.None).OrHang();
+        Assert.Equal("pong", await client.ReceiveTextAsync(4));
+        Assert.Equal(0, client.Available);
+        server.Shutdown(SocketShutdown.Both);
+        Assert.Empty(await client.ReceiveToEndAsync());
     }
 
     /// <summary>Ends when the connection says it is closed.</summary>

@@ -26,7 +26,7 @@ public sealed class ReleaseTests
         pair.Connection.Abort(new ConnectionAbortedException("late"));
         await pair.Connection.DisposeAsync().OrHang();
         pair.Connection.Abort(new ConnectionAbortedException("later"));
-        await AssertUntouchedAsync(pair.Client, duplicate);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, duplicate);
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public sealed class ReleaseTests
 
         using var released = await releasing;
         Assert.NotNull(released);
-        await AssertUntouchedAsync(pair.Client, released.Socket);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
     }
 
     [Fact]
@@ -98,7 +98,8 @@ public sealed class ReleaseTests
         const int Length = 40_000;
         for (var round = 0; round < 500; round++)
         {
-            await using var pair = await ConnectionPair.CreateAsync(new TransportSettings { WaitForDataBeforeAllocatingBuffer = waitForData });
+            var settings = new TransportSettings { WaitForDataBeforeAllocatingBuffer = waitForData };
+            await using var pair = await ConnectionPair.CreateAsync(settings);
             var random = new Random(round);
             var sending = SendInPiecesAsync(pair.Client, ConnectionPair.Pattern(Length), random.Next(1, 3000));
             var consumed = await pair.Connection.ReadExactlyAsync(random.Next(1, Length));
@@ -113,7 +114,7 @@ public sealed class ReleaseTests
             byte[] all = [.. consumed, .. released.Leftover.Span, .. rest];
             Assert.Equal(ConnectionPair.Pattern(Length), all);
             await sending.OrHang();
-            await AssertUntouchedAsync(pair.Client, duplicate);
+            await ConnectionReading.AssertUntouchedAsync(pair.Client, duplicate);
         }
     }
 
@@ -128,7 +129,7 @@ public sealed class ReleaseTests
 
         Assert.NotNull(released);
         Assert.Equal("written before", await pair.Client.ReceiveTextAsync(14));
-        await AssertUntouchedAsync(pair.Client, released.Socket);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
         released.Dispose();
         Assert.Equal(0, pair.Registry.Count);
     }
@@ -140,37 +141,6 @@ public sealed class ReleaseTests
         pair.Connection.Disposing = static _ => throw new InvalidOperationException("test");
         await pair.Connection.DisposeAsync().OrHang();
         Assert.Empty(await pair.Client.ReceiveToEndAsync());
-    }
-
-    [Fact]
-    public async Task StopReceiving_ThenAbortAndWrite_WritesStillGoOut()
-    {
-        await using var pair = await ConnectionPair.CreateAsync();
-        Assert.True(pair.Connection.StopReceiving());
-        var result = await pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).OrHang();
-        pair.Connection.Transport.Input.AdvanceTo(result.Buffer.End);
-        Assert.True(result.IsCompleted);
-        pair.Connection.Abort(new ConnectionAbortedException("on the way out"));
-        await pair.WriteAsync("last words");
-        await pair.Connection.Transport.Output.CompleteAsync();
-        Assert.False(pair.Connection.ConnectionClosed.IsCancellationRequested);
-
-        using var released = await pair.ReleaseAsync();
-        Assert.NotNull(released);
-        Assert.True(pair.Connection.ConnectionClosed.IsCancellationRequested);
-        Assert.Equal("last words", await pair.Client.ReceiveTextAsync(10));
-        await AssertUntouchedAsync(pair.Client, released.Socket);
-    }
-
-    [Fact]
-    public async Task StopReceiving_NoReleaseFollows_ConnectionEndsAsUsual()
-    {
-        await using var pair = await ConnectionPair.CreateAsync();
-        Assert.True(pair.Connection.StopReceiving());
-        await pair.WriteAsync("bye");
-        await pair.Connection.Transport.Output.CompleteAsync();
-        await pair.Connection.DisposeAsync().OrHang();
-        Assert.Equal("bye"u8.ToArray(), await pair.Client.ReceiveToEndAsync());
     }
 
     [Fact]
@@ -235,20 +205,7 @@ public sealed class ReleaseTests
         using var released = await releasing;
         await disposing.OrHang();
         Assert.NotNull(released);
-        await AssertUntouchedAsync(pair.Client, released.Socket, received: "left"[released.Leftover.Length..]);
-    }
-
-    /// <summary>Both ends still talk, no linger waits on the socket, and FIN comes only when this end says so.</summary>
-    private static async Task AssertUntouchedAsync(Socket client, Socket server, string received = "")
-    {
-        Assert.False(server.LingerState!.Enabled);
-        await client.SendAsync("ping"u8.ToArray(), SocketFlags.None).OrHang();
-        Assert.Equal(received + "ping", await server.ReceiveTextAsync(received.Length + 4));
-        await server.SendAsync("pong"u8.ToArray(), SocketFlags.None).OrHang();
-        Assert.Equal("pong", await client.ReceiveTextAsync(4));
-        Assert.Equal(0, client.Available);
-        server.Shutdown(SocketShutdown.Both);
-        Assert.Empty(await client.ReceiveToEndAsync());
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket, received: "left"[released.Leftover.Length..]);
     }
 
     private static async Task SendInPiecesAsync(Socket client, byte[] bytes, int piece)
