@@ -2,18 +2,18 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Http;
 
-/// <summary>The log lines of this layer; ids from 500, a public contract as those of the transport.</summary>
+/// <summary>The log lines of this layer; ids from 600, a public contract as those of the transport.</summary>
 internal static partial class HttpLog
 {
-    [LoggerMessage(500, LogLevel.Information, "Not ready yet, health checks fail: {Checks}.")]
+    [LoggerMessage(600, LogLevel.Information, "Not ready yet, health checks fail: {Checks}.")]
     public static partial void NotHealthy(ILogger logger, string checks);
 
-    [LoggerMessage(501, LogLevel.Information, "Probed the successor: {Requests} requests, the first took {FirstMs:0.0} ms, the last {LastMs:0.00} ms.")]
+    [LoggerMessage(601, LogLevel.Information, "Probed the successor: {Requests} requests, the first took {FirstMs:0.0} ms, the last {LastMs:0.00} ms.")]
     public static partial void Probed(ILogger logger, int requests, double firstMs, double lastMs);
 
-    [LoggerMessage(502, LogLevel.Warning, "Socket handoff needs Linux; this app runs without it.")]
+    [LoggerMessage(602, LogLevel.Warning, "Socket handoff needs Linux; this app runs without it.")]
     public static partial void Unsupported(ILogger logger);
 
-    [LoggerMessage(503, LogLevel.Debug, "Listener {Listener} did not answer HTTP to a probe.")]
+    [LoggerMessage(603, LogLevel.Debug, "Listener {Listener} did not answer HTTP to a probe.")]
     public static partial void NotHttp(ILogger logger, string listener, Exception exception);
 }
