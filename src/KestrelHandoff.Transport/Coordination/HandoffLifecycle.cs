@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Interop;
 using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -26,6 +27,8 @@ internal sealed class HandoffLifecycle(
     /// <summary>Before anything starts, so before the server binds.</summary>
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
+        // What a predecessor passes counts against this instance's own limit.
+        Libc.RaiseDescriptorLimit();
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
         _hasPredecessor = path is not null && await TryJoinAsync(path, token, cancellationToken);

@@ -76,6 +76,17 @@ internal static unsafe partial class Libc
         return GetResourceLimit(RLimitNoFile, &limit) == 0 ? limit.Soft : 0;
     }
 
+    /// <summary>Raises the soft limit of open descriptors to the hard one. CoreCLR does so when it starts, NativeAOT does not.</summary>
+    public static void RaiseDescriptorLimit()
+    {
+        ResourceLimit limit;
+        if (GetResourceLimit(RLimitNoFile, &limit) == 0 && limit.Soft < limit.Hard)
+        {
+            limit.Soft = limit.Hard;
+            _ = SetResourceLimit(RLimitNoFile, &limit);
+        }
+    }
+
     /// <summary>The exception for the errno of the call that has just failed, as <see cref="Socket"/> would throw it.</summary>
     public static SocketException LastError(string call)
     {
@@ -137,6 +148,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
     private static partial int GetResourceLimit(int resource, ResourceLimit* limit);
+
+    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    private static partial int SetResourceLimit(int resource, ResourceLimit* limit);
 
     private struct ResourceLimit
     {
