@@ -31,6 +31,7 @@ internal sealed class HandoffLifecycle(
         Libc.RaiseDescriptorLimit();
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
+        successor.Priority = Take(LaunchPlan.PriorityVariable);
         _hasPredecessor = path is not null && await TryJoinAsync(path, token, cancellationToken);
         if (!_hasPredecessor && options.Value.ControlSocketPath is { } own)
         {

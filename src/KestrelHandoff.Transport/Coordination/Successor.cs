@@ -18,8 +18,8 @@ internal sealed class Successor(
     private Welcome? _welcome;
     private DescriptorHandle[] _streams = [];
 
-    /// <summary>The handoff this instance came by; null in a first instance.</summary>
-    public Guid? HandoffId => _welcome?.HandoffId;
+    /// <summary>The priority to take at the commit; null if this instance started with its own.</summary>
+    public string? Priority { get; set; }
 
     /// <summary>Before the server binds: introduces itself and takes the listeners that are offered.</summary>
     /// <exception cref="HandoffException">The predecessor refused, or does not answer.</exception>
@@ -127,6 +127,7 @@ internal sealed class Successor(
             return; // it serves already: the predecessor died between Commit and Confirm
         }
 
+        StartupPriority.Restore(Priority);
         listeners.CloseUnclaimed();
         listeners.TakePaths();
         listeners.OpenGates();

@@ -7,6 +7,7 @@ namespace KestrelHandoff.Transport.Interop;
 internal static unsafe partial class Libc
 {
     private const int FSetFd = 2, FdCloexec = 1; // fcntl(2)
+    private const int PrioProcess = 0; // sys/resource.h
     private const int OCloexec = 0x80000; // open(2), for dup3
 
     /// <summary>Binds a socket by its raw address: <see cref="Socket.Bind"/> would remember a path, and delete it when it is disposed.</summary>
@@ -39,6 +40,12 @@ internal static unsafe partial class Libc
         }
     }
 
+    /// <summary>The nice value of a thread, -20 to 19; 0 is the calling one. On Linux getpriority(2) is about threads.</summary>
+    public static int GetThreadPriority(int thread) => GetPriority(PrioProcess, (uint)thread);
+
+    /// <summary>False if this user may not: raising takes CAP_SYS_NICE or RLIMIT_NICE; or if the thread has ended.</summary>
+    public static bool TrySetThreadPriority(int thread, int nice) => SetPriority(PrioProcess, (uint)thread, nice) == 0;
+
     /// <summary>The user this process acts as, geteuid(2).</summary>
     [LibraryImport("libc", EntryPoint = "geteuid")]
     public static partial uint EffectiveUser();
@@ -46,6 +53,12 @@ internal static unsafe partial class Libc
     /// <summary>Makes this process the leader of a session of its own, setsid(2); -1 if it leads a process group already.</summary>
     [LibraryImport("libc", EntryPoint = "setsid")]
     public static partial int NewSession();
+
+    [LibraryImport("libc", EntryPoint = "getpriority")]
+    private static partial int GetPriority(int which, uint who);
+
+    [LibraryImport("libc", EntryPoint = "setpriority", SetLastError = true)]
+    private static partial int SetPriority(int which, uint who, int nice);
 
     [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
     private static partial int BindAddress(SafeHandle socket, byte* address, uint length);

@@ -3,12 +3,13 @@ namespace KestrelHandoff.Transport.Launch;
 /// <summary>What to run for a successor: the command line, directory and environment this instance was started with, or what the options say.</summary>
 internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Arguments, string WorkingDirectory, IReadOnlyDictionary<string, string> Environment)
 {
-    /// <summary>The private socket and secret that a launched successor gets; they go no further than to it.</summary>
+    /// <summary>What a launched successor is told; it goes no further than to it.</summary>
     public const string SocketVariable = "KESTREL_HANDOFF_SOCKET";
     public const string TokenVariable = "KESTREL_HANDOFF_TOKEN";
+    public const string PriorityVariable = "KESTREL_HANDOFF_PRIORITY";
 
     /// <summary>Meant for this process alone: the next one has other descriptors, and another process id.</summary>
-    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, PriorityVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
     /// <summary>Makes the plan. Names are looked up now, not when this instance started, so that a symlink to a new release is followed.</summary>
     /// <exception cref="HandoffException">The program or the directory is not there.</exception>

@@ -45,7 +45,11 @@ internal sealed class SuccessorProcess : IDisposable
         start.Environment[LaunchPlan.TokenVariable] = token;
         try
         {
-            return new(Process.Start(start)!);
+            return new(StartupPriority.Lowered(priority =>
+            {
+                start.Environment[LaunchPlan.PriorityVariable] = priority;
+                return Process.Start(start)!;
+            }));
         }
         catch (Exception e) when (e is Win32Exception or IOException)
         {
