@@ -87,7 +87,7 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
     {
         if (connection.IsOpen && connection.LookWhileIdle() is not IdleState.Open and var state)
         {
-            context.Recorder.ClosedSilently(reset: state == IdleState.Reset);
+            context.Recorder.NoteSilentClose(reset: state == IdleState.Reset);
             connection.Close();
         }
     }
@@ -125,20 +125,20 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
         if (answer.Failure != Failure.None)
         {
             connection.Close();
-            context.Recorder.Failed(pattern.Kind, answer.Failure, answer.Status);
+            context.Recorder.NoteFailure(pattern.Kind, answer.Failure, answer.Status);
             return;
         }
 
-        context.Recorder.Answered(pattern.Kind, began, answer.Generation);
+        context.Recorder.NoteAnswer(pattern.Kind, began, answer.Generation);
         if (_generation > 0 && answer.Generation != _generation)
         {
-            context.Recorder.Moved();
+            context.Recorder.NoteMove();
         }
 
         _generation = answer.Generation;
         if (pattern.Reuse && answer.Close)
         {
-            context.Recorder.ClosedAnnounced();
+            context.Recorder.NoteAnnouncedClose();
         }
 
         if (!pattern.Reuse || answer.Close)

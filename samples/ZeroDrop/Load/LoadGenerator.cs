@@ -3,7 +3,7 @@ using ZeroDrop.Measure;
 
 namespace ZeroDrop.Load;
 
-/// <summary>All load on one app, from <see cref="Start"/> to <see cref="StopAsync"/>.</summary>
+/// <summary>All load on one app, from <see cref="StartAsync"/> to <see cref="StopAsync"/>.</summary>
 internal sealed class LoadGenerator : IAsyncDisposable
 {
     private const double NewConnectionsPerClient = 10;
