@@ -35,6 +35,7 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
             survived += await AskAsync(connection, wasOpen && connection.IsOpen) ? 1 : 0;
         }
 
+        await Task.Yield(); // off the socket thread
         return survived;
     }
 

@@ -18,7 +18,7 @@ internal sealed record LoadPattern(RequestKind Kind, long Period, long FirstDela
 /// </summary>
 internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Request request, HttpConnection connection, ulong idBase)
 {
-    private const double PauseAfterRefusalMs = 20; // for clients without a period: they would spin otherwise
+    private const double PauseAfterRefusalMs = 20; // at least, for clients without a period: they would spin, and march in step
     private const int UploadPieces = 8;
     private const double UploadPauseMs = 20;
 
@@ -44,7 +44,7 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
             var failure = await AskAsync(began);
             idleSince = Clock.Now;
             due = pattern.Period > 0 ? due + pattern.Period
-                : failure == Failure.Refused ? idleSince + Clock.Ticks(PauseAfterRefusalMs)
+                : failure == Failure.Refused ? idleSince + Math.Max(pattern.FirstDelay, Clock.Ticks(PauseAfterRefusalMs))
                 : 0;
         }
 
