@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Numerics;
 using System.Reflection;
-using ZeroDrop.Load;
 
 namespace ZeroDrop;
 

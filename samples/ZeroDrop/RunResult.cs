@@ -5,7 +5,7 @@ namespace ZeroDrop;
 
 /// <summary>Everything one run has shown.</summary>
 /// <param name="ClientCpu">Share of one core the load client used, 0 to 1 and more.</param>
-/// <param name="ClientStallMs">The worst the load client overslept: a gap no longer than this may be its own.</param>
+/// <param name="ClientStallMs">The longest round of the load client's pacer: a gap no longer than this may be its own.</param>
 internal sealed record RunResult(
     RunMode Mode, double Seconds, Progress Progress, Figures Figures, IReadOnlyList<FailureEvent> Failures, double ClientCpu, double ClientStallMs)
 {

@@ -35,6 +35,7 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
             survived += await AskAsync(connection, wasOpen && connection.IsOpen) ? 1 : 0;
         }
 
+        await Task.Yield(); // off the socket thread
         return survived;
     }
 
@@ -54,12 +55,12 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
 
         if (answer.Failure != Failure.None)
         {
-            context.Recorder.Failed(RequestKind.Idle, answer.Failure, answer.Status);
+            context.Recorder.NoteFailure(RequestKind.Idle, answer.Failure, answer.Status);
             connection.Close();
             return false;
         }
 
-        context.Recorder.Answered(RequestKind.Idle, began, answer.Generation);
+        context.Recorder.NoteAnswer(RequestKind.Idle, began, answer.Generation);
         if (answer.Close)
         {
             connection.Close();

@@ -18,7 +18,7 @@ internal sealed record LoadPattern(RequestKind Kind, long Period, long FirstDela
 /// </summary>
 internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Request request, HttpConnection connection, ulong idBase)
 {
-    private const double PauseAfterRefusalMs = 20; // for clients without a period: they would spin otherwise
+    private const double PauseAfterRefusalMs = 20; // at least, for clients without a period: they would spin, and march in step
     private const int UploadPieces = 8;
     private const double UploadPauseMs = 20;
 
@@ -44,7 +44,7 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
             var failure = await AskAsync(began);
             idleSince = Clock.Now;
             due = pattern.Period > 0 ? due + pattern.Period
-                : failure == Failure.Refused ? idleSince + Clock.Ticks(PauseAfterRefusalMs)
+                : failure == Failure.Refused ? idleSince + Math.Max(pattern.FirstDelay, Clock.Ticks(PauseAfterRefusalMs))
                 : 0;
         }
 
@@ -87,7 +87,7 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
     {
         if (connection.IsOpen && connection.LookWhileIdle() is not IdleState.Open and var state)
         {
-            context.Recorder.ClosedSilently(reset: state == IdleState.Reset);
+            context.Recorder.NoteSilentClose(reset: state == IdleState.Reset);
             connection.Close();
         }
     }
@@ -125,20 +125,20 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
         if (answer.Failure != Failure.None)
         {
             connection.Close();
-            context.Recorder.Failed(pattern.Kind, answer.Failure, answer.Status);
+            context.Recorder.NoteFailure(pattern.Kind, answer.Failure, answer.Status);
             return;
         }
 
-        context.Recorder.Answered(pattern.Kind, began, answer.Generation);
+        context.Recorder.NoteAnswer(pattern.Kind, began, answer.Generation);
         if (_generation > 0 && answer.Generation != _generation)
         {
-            context.Recorder.Moved();
+            context.Recorder.NoteMove();
         }
 
         _generation = answer.Generation;
         if (pattern.Reuse && answer.Close)
         {
-            context.Recorder.ClosedAnnounced();
+            context.Recorder.NoteAnnouncedClose();
         }
 
         if (!pattern.Reuse || answer.Close)

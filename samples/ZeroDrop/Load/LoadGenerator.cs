@@ -3,7 +3,7 @@ using ZeroDrop.Measure;
 
 namespace ZeroDrop.Load;
 
-/// <summary>All load on one app, from <see cref="Start"/> to <see cref="StopAsync"/>.</summary>
+/// <summary>All load on one app, from <see cref="StartAsync"/> to <see cref="StopAsync"/>.</summary>
 internal sealed class LoadGenerator : IAsyncDisposable
 {
     private const double NewConnectionsPerClient = 10;
@@ -42,8 +42,8 @@ internal sealed class LoadGenerator : IAsyncDisposable
 
     public StreamCounters Tcp { get; } = new("raw TCP");
 
-    /// <summary>What the load client itself has overslept at worst, in milliseconds.</summary>
-    public double OwnStallMs => Clock.Milliseconds(_pacer.WorstOversleep);
+    /// <summary>The longest round of the client's pacer, in milliseconds.</summary>
+    public double OwnStallMs => Clock.Milliseconds(_pacer.WorstRound);
 
     public async Task StartAsync()
     {
@@ -54,7 +54,7 @@ internal sealed class LoadGenerator : IAsyncDisposable
     }
 
     /// <summary>Forgets the stalls of the warm-up.</summary>
-    public void BeginMeasuring() => _pacer.ForgetOversleep();
+    public void BeginMeasuring() => _pacer.ForgetWorstRound();
 
     /// <summary>Throws what has ended a client before its time.</summary>
     public void ThrowIfBroken() => _running.FirstOrDefault(t => t.IsFaulted)?.GetAwaiter().GetResult();
@@ -64,6 +64,7 @@ internal sealed class LoadGenerator : IAsyncDisposable
     {
         await _stopping.CancelAsync();
         await Task.WhenAll(_running);
+        await Task.Yield(); // the last client ended on the pacer's or the socket thread, and neither may wait for itself
         _running.Clear();
     }
 

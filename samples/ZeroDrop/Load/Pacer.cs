@@ -16,8 +16,8 @@ internal sealed class Pacer : IDisposable
         _thread.Start();
     }
 
-    /// <summary>How late its own sleep was at worst: what of a gap is this machine's scheduling and not the server.</summary>
-    public long WorstOversleep { get; private set; }
+    /// <summary>Its longest round of sleep and work, of a millisecond or so each: what of a gap may be the client's own.</summary>
+    public long WorstRound { get; private set; }
 
     /// <summary>Completes at <paramref name="due"/>, or at once when the pacer has stopped.</summary>
     public ValueTask UntilAsync(Pulse pulse, long due)
@@ -36,7 +36,7 @@ internal sealed class Pacer : IDisposable
         return wait;
     }
 
-    public void ForgetOversleep() => WorstOversleep = 0;
+    public void ForgetWorstRound() => WorstRound = 0;
 
     public void Dispose()
     {
@@ -46,12 +46,14 @@ internal sealed class Pacer : IDisposable
 
     private void Run()
     {
+        var before = Clock.Now;
         while (!_stopped)
         {
-            var before = Clock.Now;
             Thread.Sleep(1);
-            WorstOversleep = Math.Max(WorstOversleep, Clock.Now - before);
             Wake(Clock.Now);
+            var now = Clock.Now;
+            WorstRound = Math.Max(WorstRound, now - before);
+            before = now;
         }
 
         Wake(long.MaxValue);

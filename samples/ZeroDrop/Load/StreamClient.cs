@@ -91,7 +91,7 @@ internal sealed class StreamClient(LoadContext context, StreamCounters counters,
         }
         else
         {
-            context.Recorder.Failed(RequestKind.NewConnection, Failure.Refused);
+            context.Recorder.NoteFailure(RequestKind.NewConnection, Failure.Refused);
         }
 
         _stream?.Dispose();

@@ -28,7 +28,10 @@ internal readonly record struct Window(long From, long To)
 }
 
 /// <summary>What the recorded events say about the time steady and the time around the handoffs.</summary>
-/// <param name="LongestGapMs">The longest time in which no request at all was answered while there was load.</param>
+/// <param name="LongestGapMs">
+/// The longest time in which no request was answered while there was load. Slow requests do not count: their answers come from an
+/// instance that may have stopped taking new ones long ago.
+/// </param>
 /// <param name="SteadyGapMs">The longest one that touches no handoff: what the machine does by itself.</param>
 internal sealed record Figures(
     Latency Steady, Latency Around, double LongestGapMs, double SteadyGapMs, SortedDictionary<int, long> ByGeneration);
@@ -48,7 +51,7 @@ internal static class Analysis
 
         var (longest, steady) = (0L, 0L);
         var last = measured.From;
-        foreach (var at in answers.Select(a => a.At).Append(measured.To))
+        foreach (var at in answers.Where(a => a.Kind != RequestKind.Slow).Select(a => a.At).Append(measured.To))
         {
             var gap = at - last;
             longest = Math.Max(longest, gap);

@@ -34,7 +34,7 @@ internal sealed class Recorder
     /// <summary>How often a TCP connection was answered by another generation than the time before.</summary>
     public long Moves => Volatile.Read(ref _moved);
 
-    public void Answered(RequestKind kind, long began, int generation)
+    public void NoteAnswer(RequestKind kind, long began, int generation)
     {
         var now = Clock.Now;
         lock (_gate)
@@ -52,7 +52,7 @@ internal sealed class Recorder
     }
 
     /// <summary>A reset request is lost, too; a refused one was never sent.</summary>
-    public void Failed(RequestKind kind, Failure failure, int status = 0)
+    public void NoteFailure(RequestKind kind, Failure failure, int status = 0)
     {
         lock (_gate)
         {
@@ -67,16 +67,16 @@ internal sealed class Recorder
     }
 
     /// <summary>A kept connection ended between two requests and no answer had said so.</summary>
-    public void ClosedSilently(bool reset)
+    public void NoteSilentClose(bool reset)
     {
         Interlocked.Increment(ref _silent);
         Interlocked.Add(ref _resets, reset ? 1 : 0);
     }
 
     /// <summary>An answer on a kept connection said <c>Connection: close</c>.</summary>
-    public void ClosedAnnounced() => Interlocked.Increment(ref _announced);
+    public void NoteAnnouncedClose() => Interlocked.Increment(ref _announced);
 
-    public void Moved() => Interlocked.Increment(ref _moved);
+    public void NoteMove() => Interlocked.Increment(ref _moved);
 
     /// <summary>Copies the number of answers of each generation, by its index.</summary>
     public void CopyByGeneration(long[] counts)

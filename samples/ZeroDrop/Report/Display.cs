@@ -1,5 +1,4 @@
 using Spectre.Console;
-using ZeroDrop.Measure;
 
 namespace ZeroDrop.Report;
 
@@ -57,7 +56,7 @@ internal sealed class Display : IAsyncDisposable
         }
     }
 
-    private static string Failures(Recorder recorder) => $"lost {recorder.Lost} refused {recorder.Refused} reset {recorder.Resets}";
+    private static string Failures(Measure.Recorder recorder) => $"lost {recorder.Lost} refused {recorder.Refused} reset {recorder.Resets}";
 
     private static async Task<bool> NextAsync(PeriodicTimer timer, CancellationToken end)
     {

@@ -6,15 +6,21 @@ namespace ZeroDrop.Report;
 /// <summary>The tables at the end of a run: what clients noticed, each replacement, and the verdict.</summary>
 internal static class ResultReport
 {
-    private const int ShownPhases = 12;
+    private const int WidthElsewhere = 120; // of a file or a pipe
 
     public static void Write(IReadOnlyList<RunResult> results)
     {
+        if (Console.IsOutputRedirected)
+        {
+            AnsiConsole.Profile.Width = WidthElsewhere;
+        }
+
         AnsiConsole.WriteLine();
         AnsiConsole.Write(Summary(results));
         foreach (var result in results.Where(r => r.Replacements.Count > 0))
         {
             AnsiConsole.Write(Replacements(result));
+            WritePhases(result);
         }
 
         foreach (var result in results)
@@ -73,23 +79,30 @@ internal static class ResultReport
             .AddColumn("#").AddColumn("from").AddColumn("to")
             .AddColumn(new TableColumn("answer ms").RightAligned()).AddColumn(new TableColumn("wall ms").RightAligned())
             .AddColumn(new TableColumn("fds").RightAligned()).AddColumn(new TableColumn("MiB").RightAligned())
-            .AddColumn(new TableColumn("idle kept").RightAligned()).AddColumn("phases, ms");
+            .AddColumn(new TableColumn("idle kept").RightAligned());
         foreach (var record in result.Replacements)
         {
             table.AddRow(
                 $"{record.Number}", Name(record.From), Name(record.To),
                 record.AnswerMs is { } answer ? Words.Ms(answer) : "–", Words.Ms(record.WallMs),
                 $"{record.Facts?.Descriptors.ToString() ?? "–"}", record.Facts?.ResidentMiB.ToString("0.0") ?? "–",
-                $"{record.IdleSurvived?.ToString() ?? "–"}",
-                record.Error is { } error ? $"[red]{Markup.Escape(error)}[/]" : Phases(record.Phases));
+                $"{record.IdleSurvived?.ToString() ?? "–"}");
         }
 
         return table;
 
         static string Name(Instances.Instance? i) => i is null ? "?" : $"[{Words.ColorOf(i.Generation).ToMarkup()}]{i.Generation}[/] [grey]{i.ProcessId}[/]";
+    }
 
-        static string Phases(IReadOnlyList<KeyValuePair<string, double>> phases) =>
-            Markup.Escape(string.Join(" · ", phases.Take(ShownPhases).Select(p => $"{p.Key} {Words.Ms(p.Value)}")));
+    private static void WritePhases(RunResult result)
+    {
+        foreach (var record in result.Replacements)
+        {
+            var phases = string.Join(" · ", record.Phases.Select(p => $"{p.Key} {Words.Ms(p.Value)}"));
+            AnsiConsole.MarkupLine(record.Error is { } error
+                ? $"  {record.Number}  [red]{Markup.Escape(error)}[/]"
+                : $"  {record.Number}  [grey]{Markup.Escape(phases)}[/]");
+        }
     }
 
     private static void WriteVerdict(RunResult result)
