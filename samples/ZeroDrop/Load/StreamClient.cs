@@ -14,7 +14,7 @@ internal sealed class StreamEndedException(bool announced) : Exception
 internal interface IEchoStream : IDisposable
 {
     /// <exception cref="StreamEndedException">The other side has closed.</exception>
-    public Task<string> EchoAsync(string text, CancellationToken timeout);
+    Task<string> EchoAsync(string text, CancellationToken timeout);
 }
 
 /// <summary>Keeps one stream open, sends on it ten times a second and opens it again when it ends.</summary>
