@@ -40,7 +40,8 @@ internal sealed class StreamClient(LoadContext context, StreamCounters counters,
 
     private async Task OnceAsync(string text)
     {
-        using var timeout = new CancellationTokenSource(Timeout);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(context.Aborting);
+        timeout.CancelAfter(Timeout);
         var sent = false;
         try
         {
