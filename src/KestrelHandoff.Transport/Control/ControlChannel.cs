@@ -30,6 +30,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
 
     /// <summary>Receives the next message; null when the peer has closed the connection.</summary>
     /// <exception cref="ControlException">What came is no message, or not with the descriptors it should have; those are closed.</exception>
+    /// <exception cref="EndOfStreamException">The peer is gone, in the middle of a message.</exception>
     public async Task<Received?> ReceiveAsync(CancellationToken cancellationToken)
     {
         var descriptors = new List<DescriptorHandle>();
@@ -88,7 +89,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
             {
                 return filled == 0 && endIsFine
                     ? false
-                    : throw new ControlException(ControlProtocol.Reasons.Malformed, "The peer closed the connection in the middle of a message.");
+                    : throw new EndOfStreamException("The peer closed the connection in the middle of a message.");
             }
 
             filled += count;
@@ -109,7 +110,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
             descriptors.AddRange(received);
             return received.BytesReceived;
         }
-        catch (IOException e) when (e is not EndOfStreamException)
+        catch (IOException e)
         {
             throw new ControlException(ControlProtocol.Reasons.Descriptors, e.Message, e);
         }

@@ -118,6 +118,7 @@ internal sealed class HandoffLifecycle(
         catch (Exception e)
         {
             Log.MustNotServe(logger, e);
+            (await control.StopAsync())?.Release(); // the path is the predecessor's
             Environment.ExitCode = 1;
             lifetime.StopApplication();
         }

@@ -77,11 +77,13 @@ internal sealed class Successor(
     }
 
     /// <summary>Returns when the predecessor has exited.</summary>
+    /// <exception cref="HandoffException">It did not get our Confirmed in time, and serves on.</exception>
     public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
     {
         while (await _channel!.ReceiveAsync(cancellationToken) is { } word)
         {
             word.Dispose();
+            ThrowIfOff(word.Message);
         }
 
         Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
@@ -93,6 +95,7 @@ internal sealed class Successor(
         while (true)
         {
             using var received = await channel.ReceiveAsync(cancellationToken);
+            ThrowIfOff(received?.Message);
             switch (received?.Message)
             {
                 case Probe probe:
@@ -106,8 +109,6 @@ internal sealed class Successor(
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;
                     await channel.SendAsync(new Confirmed(), cancellationToken);
                     return (socket, false);
-                case Abort abort:
-                    throw new HandoffException(HandoffFailure.Refused, $"The predecessor called the handoff off: {abort.Detail}");
                 case null:
                     // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here.
                     Activate();
@@ -122,15 +123,12 @@ internal sealed class Successor(
     /// <summary>From here this instance serves.</summary>
     private void Activate()
     {
-        if (!state.TryMove(HandoffSignal.Committed))
+        if (state.Current.Phase != HandoffPhase.Standby)
         {
             return; // it serves already: the predecessor died between Commit and Confirm
         }
 
         StartupPriority.Restore(Priority);
-        listeners.CloseUnclaimed();
-        listeners.TakePaths();
-        listeners.OpenGates();
         if (_streams is [var output, var error])
         {
             StandardStreams.Replace(output, error);
@@ -141,6 +139,19 @@ internal sealed class Successor(
         // Out of the predecessor's session: a terminal that closes with it must not end this instance.
         // It fails only where this instance leads a group already, and then it has nothing to leave.
         _ = Libc.NewSession();
+        listeners.CloseUnclaimed();
+        listeners.TakePaths();
+        listeners.OpenGates();
+        state.Move(HandoffSignal.Committed);
+    }
+
+    private void ThrowIfOff(ControlMessage? message)
+    {
+        if (message is Abort abort)
+        {
+            listeners.GiveBackPaths();
+            throw new HandoffException(HandoffFailure.Refused, $"The predecessor called the handoff off: {abort.Detail}");
+        }
     }
 
     private void Bring(Probe probe, SafeSocketHandle handle)
@@ -156,7 +167,12 @@ internal sealed class Successor(
         var remote = listener.EndPoint is IPEndPoint { AddressFamily: var family }
             ? new IPEndPoint(family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, 0)
             : listener.EndPoint;
-        listener.Bring(connections.Create(socket, listener.EndPoint, remote, listenerName: listener.Name));
+        var connection = connections.Create(socket, listener.EndPoint, remote, listenerName: listener.Name);
+        if (!listener.Bring(connection))
+        {
+            connection.Abort();
+            _ = connection.DisposeAsync().AsTask();
+        }
     }
 
     private ReadyListener Describe(HandoffListener listener) => new(listener.Name, listener.EndPoint.ToString() ?? "")

@@ -8,6 +8,8 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     public const string TokenVariable = "KESTREL_HANDOFF_TOKEN";
     public const string PriorityVariable = "KESTREL_HANDOFF_PRIORITY";
 
+    private const UnixFileMode AnyExecute = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
     /// <summary>Meant for this process alone: the next one has other descriptors, and another process id.</summary>
     private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, PriorityVariable, "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
@@ -27,10 +29,11 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
             environment[name] = value;
         }
 
-        var (program, arguments) = options.Executable is { } executable
-            ? (executable, (IReadOnlyList<string>)[.. options.Arguments])
-            : (started.CommandLine[0], [.. started.CommandLine.Skip(1)]);
-        return new(Find(program, directory, environment.GetValueOrDefault("PATH") ?? ""), arguments, directory, environment);
+        // What was typed was meant from where it was typed.
+        var (program, arguments, from) = options.Executable is { } executable
+            ? (executable, (IReadOnlyList<string>)[.. options.Arguments], directory)
+            : (started.CommandLine[0], [.. started.CommandLine.Skip(1)], started.Directory);
+        return new(Find(program, from, environment.GetValueOrDefault("PATH") ?? ""), arguments, directory, environment);
     }
 
     /// <summary>As a shell finds it: with a slash it is a path, without one it is on PATH.</summary>
@@ -39,9 +42,9 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
         var candidates = program.Contains('/')
             ? [Path.Combine(directory, program)]
             : path.Split(':').Select(entry => Path.Combine(directory, entry, program));
-        return candidates.FirstOrDefault(File.Exists)
+        return candidates.FirstOrDefault(candidate => File.Exists(candidate) && (File.GetUnixFileMode(candidate) & AnyExecute) != 0)
             ?? throw new HandoffException(
                 HandoffFailure.LaunchFailed,
-                $"The program '{program}' was not found (directory '{directory}', PATH '{path}'); set SocketHandoff:Executable if it has moved.");
+                $"The program '{program}' was not found as an executable (directory '{directory}', PATH '{path}'); set SocketHandoff:Executable if it has moved.");
     }
 }

@@ -80,14 +80,21 @@ internal sealed class HandoffListener : IConnectionListener
     }
 
     /// <summary>Adds a connection that did not come from the socket: a probe, or one that moves.</summary>
-    public void Bring(ConnectionContext connection)
+    /// <returns>False if this listener is unbound: nobody would take the connection.</returns>
+    public bool Bring(ConnectionContext connection)
     {
         lock (_sync)
         {
+            if (_isUnbound)
+            {
+                return false;
+            }
+
             _brought.Enqueue(connection);
         }
 
         Wake();
+        return true;
     }
 
     public void OpenGate()

@@ -110,6 +110,15 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
+    /// <summary>The predecessor serves on after all: the paths are its own again.</summary>
+    public void GiveBackPaths()
+    {
+        foreach (var descriptor in Listeners.Select(listener => listener.Descriptor).Where(descriptor => descriptor.InheritsPath))
+        {
+            descriptor.OwnedPath = null;
+        }
+    }
+
     public void OpenGates()
     {
         OpensAtBind = true;

@@ -35,12 +35,25 @@ internal static class CallerGuard
                 + "app.MapSocketHandoff().RequireAuthorization(…).";
         }
 
-        // A Unix socket has no address, and only who may open its file can call.
         var remote = context.Connection.RemoteIpAddress;
-        return remote is null || IPAddress.IsLoopback(remote) || remote is { IsIPv4MappedToIPv6: true } && IPAddress.IsLoopback(remote.MapToIPv4())
+        if (remote is null)
+        {
+            return null; // a Unix socket has no address, and only who may open its file can call
+        }
+
+        if (!IPAddress.IsLoopback(remote.IsIPv4MappedToIPv6 ? remote.MapToIPv4() : remote))
+        {
+            return $"{remote} is not this machine. Call from it, or give the endpoint an authorisation policy: app.MapSocketHandoff().RequireAuthorization(…).";
+        }
+
+        // A browser on this machine can be led here by a name of another site that resolves to the loopback (DNS rebinding).
+        return IsOwnName(context.Request.Host.Host)
             ? null
-            : $"{remote} is not this machine. Call from it, or give the endpoint an authorisation policy: app.MapSocketHandoff().RequireAuthorization(…).";
+            : $"'{context.Request.Host.Host}' is a name that others may control. Call as localhost or by address, or give the endpoint an authorisation policy.";
     }
+
+    private static bool IsOwnName(string host) =>
+        host.Length == 0 || host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || IPAddress.TryParse(host, out _);
 
     // AllowAnonymous, such as that of a route group, undoes every policy: then nobody has been authorised.
     private static bool IsAuthorised(EndpointMetadataCollection? metadata) =>

@@ -26,6 +26,18 @@ public sealed class CallerGuardTests
         Assert.Null(CallerGuard.Refusal(_context));
     }
 
+    [Theory]
+    [InlineData("evil.example", false)]
+    [InlineData("localhost.evil.example", false)]
+    [InlineData("LOCALHOST", true)]
+    [InlineData("127.0.0.1", true)]
+    [InlineData("[::1]:5000", true)]
+    public void Refusal_LoopbackByName_OnlyForNamesNobodyElseControls(string host, bool isFine)
+    {
+        _context.Request.Host = new(host);
+        Assert.Equal(isFine, CallerGuard.Refusal(_context) is null);
+    }
+
     [Fact]
     public void Refusal_UnixSocket_IsNone()
     {

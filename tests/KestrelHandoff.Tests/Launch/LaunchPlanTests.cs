@@ -65,6 +65,25 @@ public sealed class LaunchPlanTests : IDisposable
     }
 
     [Fact]
+    public void Make_NotExecutableOnPath_IsPassedOver()
+    {
+        var plain = Write("one/app");
+        File.SetUnixFileMode(plain, UnixFileMode.UserRead);
+        var app = Write("two/app");
+        var plan = LaunchPlan.Make(Started(["app"], ("PATH", $"{_directory["one"]}:{_directory["two"]}")), new SocketHandoffOptions());
+        Assert.Equal(app, Path.GetFullPath(plan.Executable));
+    }
+
+    [Fact]
+    public void Make_WorkingDirectoryOption_TypedProgramIsStillFoundWhereItWasTyped()
+    {
+        var app = Write("app");
+        Write("elsewhere/app");
+        var plan = LaunchPlan.Make(Started(["./app"]), new SocketHandoffOptions { WorkingDirectory = _directory["elsewhere"] });
+        Assert.Equal(app, Path.GetFullPath(plan.Executable));
+    }
+
+    [Fact]
     public void Make_WorkingDirectoryOption_ReplacesTheDirectory()
     {
         var app = Write("elsewhere/app");
@@ -132,6 +151,7 @@ public sealed class LaunchPlanTests : IDisposable
     {
         Directory.CreateDirectory(Path.GetDirectoryName(_directory[name])!);
         File.WriteAllText(_directory[name], name);
+        File.SetUnixFileMode(_directory[name], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         return _directory[name];
     }
 }
