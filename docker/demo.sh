@@ -6,7 +6,7 @@ if docker compose version >/dev/null 2>&1; then compose="docker compose"; else c
 trap '$compose down --volumes --timeout 5 >/dev/null 2>&1' EXIT
 
 serving() { # serving NAME GENERATION: waits until the container says that it serves
-  until docker logs "$($compose ps -q "$1")" 2>&1 | grep -q "serving: generation $2"; do sleep 0.2; done
+  until [[ $(docker logs "$($compose ps -q "$1")" 2>&1) == *"serving: generation $2"* ]]; do sleep 0.2; done
   echo "$1 serves (generation $2)"
 }
 

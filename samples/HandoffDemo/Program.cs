@@ -1,6 +1,7 @@
 using HandoffDemo;
 
 var builder = WebApplication.CreateSlimBuilder(args);
+builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning); // no two lines for each request
 var stock = builder.Configuration.GetValue<bool>("stock"); // --stock true: the same app without the library, to compare with
 if (!stock)
 {

@@ -4,15 +4,16 @@ namespace ZeroDrop;
 
 internal static class Program
 {
-    public const string InlineCompletions = "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS";
+    /// <summary>Settings of the runtime that are for the load client alone; the app must not inherit them.</summary>
+    public static readonly string[] OwnVariables = ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "DOTNET_SYSTEM_NET_SOCKETS_THREAD_COUNT"];
+
     private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(30);
 
     private static async Task<int> Main(string[] args)
     {
         // Before the first socket: answers are then read on the thread that epoll wakes, with no hop to the thread pool. One such
         // thread is plenty for this load, and leaves the cores to the servers.
-        Environment.SetEnvironmentVariable(InlineCompletions, "1");
-        Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_THREAD_COUNT", "1");
+        Array.ForEach(OwnVariables, name => Environment.SetEnvironmentVariable(name, "1"));
         var command = CommandLine.Create(RunAsync);
         return await command.Parse(args).InvokeAsync(new() { ProcessTerminationTimeout = EndTimeout });
     }

@@ -20,7 +20,7 @@ internal sealed class Scenario(RunSettings settings, Progress progress)
 
         progress.Phase = "warming up";
         var start = Clock.Now;
-        await load.StartAsync();
+        await load.StartAsync().WaitAsync(cancel);
         await WaitUntilAsync(start, WarmUpSeconds, load, cancel);
         load.BeginMeasuring();
         var cpu = Environment.CpuUsage.TotalTime;
@@ -76,7 +76,7 @@ internal sealed class Scenario(RunSettings settings, Progress progress)
             {
                 progress.Phase = "asking the idle connections";
                 await Task.Delay(BeforeIdleProbe, cancel);
-                record.IdleSurvived = await load.Idle.AskAllAsync();
+                record.IdleSurvived = await load.Idle.AskAllAsync().WaitAsync(cancel);
             }
         }
     }

@@ -21,13 +21,20 @@ public static class SocketHandoffServiceCollectionExtensions
     public static IServiceCollection AddSocketHandoff(this IServiceCollection services, Action<SocketHandoffOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        var options = services.AddOptions<SocketHandoffOptions>().BindConfiguration(SocketHandoffOptions.SectionName).ValidateOnStart();
+        var options = services.AddOptions<SocketHandoffOptions>();
+        var isAdded = services.Any(service => service.ServiceType == typeof(ISocketHandoff));
+        if (!isAdded)
+        {
+            // once: lists of the section would be appended a second time
+            options.BindConfiguration(SocketHandoffOptions.SectionName).ValidateOnStart();
+        }
+
         if (configure is not null)
         {
             options.Configure(configure);
         }
 
-        if (services.Any(service => service.ServiceType == typeof(ISocketHandoff)))
+        if (isAdded)
         {
             return services; // called twice: only the options add up
         }

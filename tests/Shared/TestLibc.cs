@@ -6,17 +6,29 @@ namespace KestrelHandoff.TestSupport;
 /// <summary>libc calls only tests need.</summary>
 internal static partial class TestLibc
 {
-    private const int DuplicateCloseOnExec = 1030; // F_DUPFD_CLOEXEC, fcntl(2)
+    private const int DuplicateCloseOnExec = 1030, SetDescriptorFlags = 2; // F_DUPFD_CLOEXEC, F_SETFD; fcntl(2)
 
     /// <summary>A second descriptor of the same open socket, as another process would hold it.</summary>
-    public static Socket Duplicate(Socket socket)
+    public static Socket Duplicate(Socket socket) => Duplicate(socket.SafeHandle);
+
+    /// <summary>A second descriptor of the same open socket, as another process would hold it.</summary>
+    public static Socket Duplicate(SafeHandle socket)
     {
-        var descriptor = Fcntl(socket.SafeHandle, DuplicateCloseOnExec, 0);
+        var descriptor = Fcntl(socket, DuplicateCloseOnExec, 0);
         return descriptor >= 0
             ? new Socket(new SafeSocketHandle(descriptor, ownsHandle: true))
             : throw new SocketException(Marshal.GetLastPInvokeError());
     }
 
+    /// <summary>Has programs started from here inherit the descriptor, as systemd leaves those it passes.</summary>
+    public static void ClearCloseOnExec(SafeHandle descriptor)
+    {
+        if (Fcntl(descriptor, SetDescriptorFlags, 0) < 0)
+        {
+            throw new SocketException(Marshal.GetLastPInvokeError());
+        }
+    }
+
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
-    private static partial int Fcntl(SafeSocketHandle descriptor, int command, int argument);
+    private static partial int Fcntl(SafeHandle descriptor, int command, int argument);
 }

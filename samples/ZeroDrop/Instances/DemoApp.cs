@@ -88,7 +88,7 @@ internal sealed partial class DemoApp(RunSettings settings, bool stock) : IAsync
         ];
         Array.ForEach(arguments, start.ArgumentList.Add);
         start.Environment[MarkVariable] = _mark;
-        start.Environment.Remove(Program.InlineCompletions); // for the load client alone
+        Array.ForEach(Program.OwnVariables, name => start.Environment.Remove(name));
         return start;
     }
 

@@ -21,9 +21,9 @@ internal sealed record ReplacementRecord(
 internal interface IReplacement
 {
     /// <summary>The instance that serves now; null when nobody says which.</summary>
-    public Instance? Serving { get; }
+    Instance? Serving { get; }
 
-    public Task<ReplacementRecord> ReplaceAsync(int number, ProcessFacts? facts, CancellationToken cancel);
+    Task<ReplacementRecord> ReplaceAsync(int number, ProcessFacts? facts, CancellationToken cancel);
 }
 
 /// <summary>By <c>POST /admin/handoff</c>.</summary>

@@ -23,7 +23,7 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
     public async Task<int> AskAllAsync()
     {
         var survived = 0;
-        foreach (var connection in _connections)
+        foreach (var connection in _connections.TakeWhile(_ => !context.Aborting.IsCancellationRequested))
         {
             await context.Pacer.UntilAsync(_pulse, Clock.Now + Clock.Ticks(SpacingMs));
             var wasOpen = connection.IsOpen;

@@ -4,7 +4,9 @@ using ZeroDrop.Measure;
 namespace ZeroDrop.Load;
 
 /// <summary>What the clients of one generator share.</summary>
-internal sealed record LoadContext(Recorder Recorder, Pacer Pacer, CancellationToken Stopping);
+/// <param name="Stopping">Ask nothing more.</param>
+/// <param name="Aborting">Wait for no answer either.</param>
+internal sealed record LoadContext(Recorder Recorder, Pacer Pacer, CancellationToken Stopping, CancellationToken Aborting);
 
 /// <summary>How one client asks.</summary>
 /// <param name="Period">Clock ticks from one request to the next, answered or not; 0 asks again when the answer is there.</param>

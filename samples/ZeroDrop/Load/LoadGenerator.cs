@@ -9,8 +9,10 @@ internal sealed class LoadGenerator : IAsyncDisposable
     private const double NewConnectionsPerClient = 10;
     private const double TimeoutMs = 10_000;
     private static readonly TimeSpan ExpiryLook = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan AbortLook = TimeSpan.FromMilliseconds(20); // a client may be just opening its next connection
 
     private readonly CancellationTokenSource _stopping = new(); // cancelled by StopAsync alone
+    private readonly CancellationTokenSource _aborting = new(); // cancelled by DisposeAsync alone
     private readonly Pacer _pacer = new();
     private readonly List<LoadClient> _clients = [];
     private readonly List<StreamClient> _streams = [];
@@ -22,7 +24,7 @@ internal sealed class LoadGenerator : IAsyncDisposable
 
     public LoadGenerator(RunSettings settings, Target target, Recorder recorder)
     {
-        _context = new LoadContext(recorder, _pacer, _stopping.Token);
+        _context = new LoadContext(recorder, _pacer, _stopping.Token, _aborting.Token);
         _endPoint = target.EndPoint;
         _host = target.Host;
         Idle = new IdleConnections(_context, _endPoint, _host, settings.Idle);
@@ -47,7 +49,7 @@ internal sealed class LoadGenerator : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        _expiry = new Timer(_ => Expire(), null, ExpiryLook, ExpiryLook);
+        _expiry = new Timer(_ => Expire(Clock.Now), null, ExpiryLook, ExpiryLook);
         _running.AddRange(_clients.Select(c => c.RunAsync()));
         _running.AddRange(_streams.Select(s => s.RunAsync()));
         await Idle.AskAllAsync();
@@ -68,9 +70,18 @@ internal sealed class LoadGenerator : IAsyncDisposable
         _running.Clear();
     }
 
+    /// <summary>Ends at once, also in the middle of requests.</summary>
     public async ValueTask DisposeAsync()
     {
-        await StopAsync();
+        await _aborting.CancelAsync();
+        var stopped = StopAsync();
+        while (!stopped.IsCompleted)
+        {
+            Expire(long.MaxValue);
+            await Task.WhenAny(stopped, Task.Delay(AbortLook));
+        }
+
+        await stopped;
         if (_expiry is not null)
         {
             await _expiry.DisposeAsync();
@@ -83,6 +94,7 @@ internal sealed class LoadGenerator : IAsyncDisposable
 
         _pacer.Dispose();
         _stopping.Dispose();
+        _aborting.Dispose();
     }
 
     private void AddPaced(RequestKind kind, int count, double rate, bool reuse)
@@ -118,9 +130,8 @@ internal sealed class LoadGenerator : IAsyncDisposable
         }
     }
 
-    private void Expire()
+    private void Expire(long now)
     {
-        var now = Clock.Now;
         foreach (var client in _clients)
         {
             client.Connection.Expire(now);

@@ -14,7 +14,7 @@ internal sealed class StreamEndedException(bool announced) : Exception
 internal interface IEchoStream : IDisposable
 {
     /// <exception cref="StreamEndedException">The other side has closed.</exception>
-    public Task<string> EchoAsync(string text, CancellationToken timeout);
+    Task<string> EchoAsync(string text, CancellationToken timeout);
 }
 
 /// <summary>Keeps one stream open, sends on it ten times a second and opens it again when it ends.</summary>
@@ -40,7 +40,8 @@ internal sealed class StreamClient(LoadContext context, StreamCounters counters,
 
     private async Task OnceAsync(string text)
     {
-        using var timeout = new CancellationTokenSource(Timeout);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(context.Aborting);
+        timeout.CancelAfter(Timeout);
         var sent = false;
         try
         {

@@ -36,15 +36,15 @@ internal sealed class ConnectionFactory : IDisposable
     /// <param name="localEndPoint">The local address; <see langword="null"/>: the socket is asked.</param>
     /// <param name="remoteEndPoint">The peer's address. An adopted socket whose peer is gone no longer knows it.</param>
     /// <param name="received">Bytes the predecessor had received and not consumed: they come before all that is received here.</param>
-    /// <param name="listenerName">The listener it came by.</param>
     /// <param name="connectionId">The id the connection had at the predecessor; <see langword="null"/>: one of our own.</param>
+    /// <param name="listenerName">The listener it came by.</param>
     public HandoffConnection Create(
         Socket socket,
         EndPoint? localEndPoint = null,
         EndPoint? remoteEndPoint = null,
         ReadOnlyMemory<byte> received = default,
-        string? listenerName = null,
-        string? connectionId = null)
+        string? connectionId = null,
+        string? listenerName = null)
     {
         if (_noDelay && socket.ProtocolType == ProtocolType.Tcp)
         {

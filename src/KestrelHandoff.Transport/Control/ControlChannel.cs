@@ -11,6 +11,9 @@ namespace KestrelHandoff.Transport.Control;
 /// </summary>
 internal sealed class ControlChannel(Socket socket) : IDisposable
 {
+    /// <summary>How long the words of a refusal may be, in characters: a message has a limit, and they may quote the peer.</summary>
+    private const int MaxDetail = 4096;
+
     public PeerCredentials Peer { get; } = socket.GetPeerCredentials();
 
     public async Task SendAsync(ControlMessage message, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken)
@@ -62,7 +65,8 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     /// <summary>Tells the peer why it is over, if it still listens; what goes wrong with that changes nothing.</summary>
     public async Task RefuseAsync(Exception reason, Deadlines deadlines)
     {
-        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, refused.Message) : new Abort(reason.Message);
+        var detail = reason.Message.Length <= MaxDetail ? reason.Message : reason.Message[..MaxDetail];
+        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, detail) : new Abort(detail);
         try
         {
             await deadlines.RunAsync(HandoffStep.Exchange, "A refusal", token => SendAsync(last, token), CancellationToken.None);

@@ -25,7 +25,7 @@ internal abstract record ControlMessage
 /// <summary>Successor → predecessor, first: who I am and what I speak.</summary>
 internal sealed record Hello(int Version, int MinVersion, int ProcessId) : ControlMessage
 {
-    public IReadOnlyList<string> Capabilities { get; init; } = [];
+    public IReadOnlyList<string> Capabilities { get => field ?? []; init; } // absent is null: the serializer sets init properties in any case
 
     /// <summary>The secret that a launched successor was given; an independent one has none.</summary>
     public string? Token { get; init; }
@@ -34,14 +34,16 @@ internal sealed record Hello(int Version, int MinVersion, int ProcessId) : Contr
 /// <summary>Predecessor → successor: the version and capabilities to use. With its stdout and stderr, if <c>StandardStreams</c>.</summary>
 internal sealed record Welcome(int Version, int ProcessId, int Generation, Guid HandoffId, bool StandardStreams) : ControlMessage
 {
-    public IReadOnlyList<string> Capabilities { get; init; } = [];
+    public IReadOnlyList<string> Capabilities { get => field ?? []; init; } // absent is null: the serializer sets init properties in any case
 
+    [JsonIgnore] // not inherited
     public override int DescriptorCount => StandardStreams ? 2 : 0;
 }
 
 /// <summary>Predecessor → successor, with one descriptor for each listener, in order; the last of several says so.</summary>
 internal sealed record Offer(IReadOnlyList<OfferedListener> Listeners, bool Last) : ControlMessage
 {
+    [JsonIgnore] // not inherited
     public override int DescriptorCount => Listeners.Count;
 }
 
@@ -65,6 +67,7 @@ internal sealed record ReadyListener(string Name, string Address)
 /// <summary>Predecessor → successor, with one connected socket: a connection for that listener.</summary>
 internal sealed record Probe(string Listener) : ControlMessage
 {
+    [JsonIgnore] // not inherited
     public override int DescriptorCount => 1;
 }
 
@@ -82,6 +85,7 @@ internal sealed record Confirm : ControlMessage
 {
     public string? ControlPath { get; init; }
 
+    [JsonIgnore] // not inherited
     public override int DescriptorCount => ControlPath is null ? 0 : 1;
 }
 

@@ -1,4 +1,6 @@
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
 using KestrelHandoff.Transport.Interop;
 using KestrelHandoff.Transport.Listeners;
 
@@ -24,16 +26,17 @@ internal sealed class ControlSocket : IDisposable
     public ListenerDescriptor Listener { get; }
 
     /// <summary>Makes the socket at <paramref name="path"/>, in place of one that nobody listens on any more.</summary>
-    /// <exception cref="IOException">The directory is not private enough.</exception>
+    /// <exception cref="IOException">The directory is not private enough, or the path too long.</exception>
     public static ControlSocket Bind(string path)
     {
         var directory = System.IO.Path.GetDirectoryName(path)!;
         CheckDirectory(directory);
 
         // Bound under a name of its own and then renamed: there is no moment at which the path is missing, or open to others.
-        // The name is short because both must fit sun_path.
-        var unfinished = System.IO.Path.Combine(directory, $".{Environment.ProcessId:x}");
-        File.Delete(unfinished);
+        // The name is short because both must fit sun_path, and random because instances in containers may all have the same process id.
+        var unfinished = System.IO.Path.Combine(directory, $".{RandomNumberGenerator.GetHexString(4, lowercase: true)}");
+        CheckLength(path, path);
+        CheckLength(path, unfinished);
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         var address = new UnixDomainSocketEndPoint(unfinished).Serialize();
         Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
@@ -92,6 +95,17 @@ internal sealed class ControlSocket : IDisposable
     {
         _socket.Dispose();
         Listener.Dispose();
+    }
+
+    private static void CheckLength(string path, string needed)
+    {
+        var length = Encoding.UTF8.GetByteCount(needed);
+        if (length > SocketHandoffOptionsValidator.MaxPathBytes)
+        {
+            throw new IOException(
+                $"The control socket '{path}' needs a path of {length} bytes ('{needed}'), but Unix sockets have at most "
+                + $"{SocketHandoffOptionsValidator.MaxPathBytes}: use a shorter directory.");
+        }
     }
 
     /// <summary>Who can write to the directory can put a socket of his own in place of ours.</summary>

@@ -6,6 +6,9 @@ namespace KestrelHandoff.Transport.Control;
 /// <summary>Bytes ↔ messages. Pure: no socket, no clock.</summary>
 internal static class MessageCodec
 {
+    /// <summary>How much of what a peer sent is repeated to it and in the log.</summary>
+    private const int MaxQuoted = 200;
+
     /// <summary>The length and the JSON of <paramref name="message"/>.</summary>
     public static byte[] Encode(ControlMessage message)
     {
@@ -39,17 +42,30 @@ internal static class MessageCodec
     {
         try
         {
-            return JsonSerializer.Deserialize(json, ControlJson.Default.ControlMessage)
-                ?? throw new ControlException(ControlProtocol.Reasons.Malformed, "The message is null.");
+            return JsonSerializer.Deserialize(json, ControlJson.Default.ControlMessage) is { } message && !HasNullInList(message)
+                ? message
+                : throw new ControlException(ControlProtocol.Reasons.Malformed, "The message, or an entry of a list in it, is null.");
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {
             throw TypeOf(json) is { } type && !IsKnown(type)
                 ? new ControlException(
-                    ControlProtocol.Reasons.UnknownMessage, $"'{type}' is no message of protocol version {ControlProtocol.Version}.")
-                : new ControlException(ControlProtocol.Reasons.Malformed, $"The message cannot be read: {e.Message}", e);
+                    ControlProtocol.Reasons.UnknownMessage, $"'{Quote(type)}' is no message of protocol version {ControlProtocol.Version}.")
+                : new ControlException(ControlProtocol.Reasons.Malformed, $"The message cannot be read: {Quote(e.Message)}", e);
         }
     }
+
+    // The serializer holds lists to be what their type says, but not their entries.
+    private static bool HasNullInList(ControlMessage message) => message switch
+    {
+        Hello hello => hello.Capabilities.Contains(null),
+        Welcome welcome => welcome.Capabilities.Contains(null),
+        Offer offer => offer.Listeners.Contains(null),
+        Ready ready => ready.Listeners.Contains(null),
+        _ => false,
+    };
+
+    private static string Quote(string text) => text.Length <= MaxQuoted ? text : text[..MaxQuoted] + "…";
 
     private static bool IsKnown(string type) =>
         ControlJson.Default.ControlMessage.PolymorphismOptions!.DerivedTypes.Any(derived => type.Equals(derived.TypeDiscriminator));
@@ -67,9 +83,9 @@ internal static class MessageCodec
                     ? type.GetString()
                     : null;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            return null;
+            return null; // the latter for text that is no UTF-8 or half a surrogate pair
         }
     }
 }

@@ -60,7 +60,7 @@ internal sealed class InstanceState(TimeProvider time, HandoffMetrics metrics, I
         }
         else if (to == HandoffPhase.Draining)
         {
-            _retiring.Cancel();
+            _ = RetireAsync();
         }
 
         return true;
@@ -76,4 +76,17 @@ internal sealed class InstanceState(TimeProvider time, HandoffMetrics metrics, I
     }
 
     public void Dispose() => _retiring.Dispose();
+
+    /// <summary>Runs the app's callbacks on their own: one that blocks or throws must not undo a handoff that is done.</summary>
+    private async Task RetireAsync()
+    {
+        try
+        {
+            await _retiring.CancelAsync();
+        }
+        catch (AggregateException e)
+        {
+            Log.RetiringCallbackFailed(logger, e);
+        }
+    }
 }

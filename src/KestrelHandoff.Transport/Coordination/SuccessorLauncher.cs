@@ -1,6 +1,6 @@
 using KestrelHandoff.Transport.Control;
-using KestrelHandoff.Transport.Launch;
 using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 

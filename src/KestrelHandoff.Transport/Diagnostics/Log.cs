@@ -33,6 +33,9 @@ internal static partial class Log
     [LoggerMessage(107, LogLevel.Information, "Listener {Name} ({EndPoint}): the successor no longer has it; closed.")]
     public static partial void ListenerClosed(ILogger logger, string name, EndPoint endPoint);
 
+    [LoggerMessage(108, LogLevel.Error, "A callback of the app on Retiring failed; the drain goes on.")]
+    public static partial void RetiringCallbackFailed(ILogger logger, Exception exception);
+
     // 2xx: successor
 
     [LoggerMessage(200, LogLevel.Information, "Handoff {HandoffId}: joined process {ProcessId} as generation {Generation}; it offers {Count} listeners.")]

@@ -123,6 +123,8 @@ internal static unsafe partial class Libc
         12 or 105 => SocketError.NoBufferSpaceAvailable, // ENOMEM, ENOBUFS
         1 or 13 => SocketError.AccessDenied, // EPERM, EACCES
         14 => SocketError.Fault, // EFAULT
+        2 or 99 => SocketError.AddressNotAvailable, // ENOENT, EADDRNOTAVAIL
+        98 => SocketError.AddressAlreadyInUse, // EADDRINUSE
         22 => SocketError.InvalidArgument, // EINVAL
         23 or 24 or ETooManyRefs => SocketError.TooManyOpenSockets, // ENFILE, EMFILE
         32 => SocketError.Shutdown, // EPIPE

@@ -9,7 +9,7 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     public const string PriorityVariable = "KESTREL_HANDOFF_PRIORITY";
 
     /// <summary>Meant for this process alone: the next one has other descriptors, and another process id.</summary>
-    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, PriorityVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, PriorityVariable, "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
     /// <summary>Makes the plan. Names are looked up now, not when this instance started, so that a symlink to a new release is followed.</summary>
     /// <exception cref="HandoffException">The program or the directory is not there.</exception>

@@ -16,7 +16,10 @@ internal sealed record StartedAs(IReadOnlyList<string> CommandLine, string Direc
         return new(Split("/proc/self/cmdline"), LogicalDirectory(environment), environment);
     }
 
-    private static string[] Split(string file) => Encoding.UTF8.GetString(File.ReadAllBytes(file)).TrimEnd('\0').Split('\0');
+    private static string[] Split(string file) => Split(File.ReadAllBytes(file));
+
+    /// <summary>The strings of a record in which each ends with a zero, proc_pid_cmdline(5). An empty one is a string too.</summary>
+    internal static string[] Split(byte[] record) => Encoding.UTF8.GetString(record is [.. var all, 0] ? all : record).Split('\0');
 
     /// <summary>The directory by the name it was entered by, if PWD still names it: getcwd(2) has resolved the symlinks.</summary>
     private static string LogicalDirectory(Dictionary<string, string> environment)

@@ -64,9 +64,17 @@ internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
 
     protected override bool ReleaseHandle()
     {
-        if (OwnedPath is { } path)
+        try
         {
-            File.Delete(path);
+            if (OwnedPath is { } path)
+            {
+                File.Delete(path);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The directory is gone, or no longer ours to write. Thrown from here it would leave the listener open,
+            // and in a finalizer end the process.
         }
 
         return Libc.Close((int)handle);

@@ -24,8 +24,7 @@ internal static class CallerGuard
             return "The request comes from a page of another site.";
         }
 
-        if (context.GetEndpoint()?.Metadata.GetMetadata<IAuthorizeData>() is not null
-            || context.GetEndpoint()?.Metadata.GetMetadata<AuthorizationPolicy>() is not null)
+        if (IsAuthorised(context.GetEndpoint()?.Metadata))
         {
             return null;
         }
@@ -42,6 +41,12 @@ internal static class CallerGuard
             ? null
             : $"{remote} is not this machine. Call from it, or give the endpoint an authorisation policy: app.MapSocketHandoff().RequireAuthorization(…).";
     }
+
+    // AllowAnonymous, such as that of a route group, undoes every policy: then nobody has been authorised.
+    private static bool IsAuthorised(EndpointMetadataCollection? metadata) =>
+        metadata is not null
+        && metadata.GetMetadata<IAllowAnonymous>() is null
+        && (metadata.GetMetadata<IAuthorizeData>() is not null || metadata.GetMetadata<AuthorizationPolicy>() is not null);
 
     private static bool IsCrossSite(HttpRequest request)
     {

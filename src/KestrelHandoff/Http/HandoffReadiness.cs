@@ -1,6 +1,6 @@
 using System.Net;
-using KestrelHandoff.Transport.Coordination;
 using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Coordination;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
