@@ -1,0 +1,149 @@
+using System.Net;
+using KestrelHandoff.IntegrationTests.Support;
+
+namespace KestrelHandoff.IntegrationTests;
+
+/// <summary>Whatever becomes of the successor before the commit, the predecessor serves on and the next handoff works.</summary>
+public sealed class FailureTests
+{
+    private const int Rounds = 3;
+
+    public static TheoryData<string, HttpStatusCode, string, int?, string> Faults => new()
+    {
+        { "throw", HttpStatusCode.BadGateway, "successorExited", 134, "The test wants this start to fail." },
+        { "exit 3", HttpStatusCode.BadGateway, "successorExited", 3, "The test wants this process to exit." },
+        { "noisy-exit", HttpStatusCode.BadGateway, "successorExited", 1, "noise 1999" },
+        { "hang-before-hello", HttpStatusCode.GatewayTimeout, "timeout", null, "hangs " },
+        { "hang-in-start", HttpStatusCode.GatewayTimeout, "timeout", null, "hangs " },
+        { "unhealthy", HttpStatusCode.GatewayTimeout, "timeout", null, "health checks fail: fault" },
+        { "answer-500", HttpStatusCode.BadGateway, "probeFailed", null, "" },
+        { "answer-late", HttpStatusCode.GatewayTimeout, "timeout", null, "hangs " },
+    };
+
+    [Theory]
+    [MemberData(nameof(Faults))]
+    public async Task Post_SuccessorFails_AnswerSaysWhyAndPredecessorServesOn(
+        string fault, HttpStatusCode status, string failure, int? exitCode, string output)
+    {
+        await using var directory = new TestDirectory();
+        var app = StartImpatient(directory);
+        var first = await app.ServingAsync(1);
+        var client = await app.ClientAsync();
+        await using var others = ClientLoop.Start(async () => Assert.Equal("1", await RawHttp.GetOnceAsync(client.BaseAddress!)));
+        await others.AnsweredAsync(1);
+
+        directory.SetFault(fault);
+        var answer = await client.PostHandoffAsync();
+
+        await others.AnsweredAsync(2);
+        await others.StopAsync();
+        Assert.Equal((status, "application/problem+json"), (answer.Status, answer.ContentType));
+        Assert.Equal(("failed", failure), (answer.Text("report.outcome"), answer.Text("report.failure")));
+        Assert.Equal(exitCode, answer.Json.TryGetProperty("exitCode", out var code) ? code.GetInt32() : null);
+        Assert.Contains(output, answer.Text("startupOutput"), StringComparison.Ordinal);
+        Assert.EndsWith("This instance goes on serving.", answer.Text("detail"), StringComparison.Ordinal);
+        Assert.Equal([first.ProcessId], directory.Processes());
+        await AssertNextHandoffWorksAsync(directory, app, client);
+    }
+
+    [Theory]
+    [InlineData("exit 3")]
+    [InlineData("hang-before-hello")]
+    [InlineData("answer-500")]
+    public async Task Post_FailsAgainAndAgain_LeavesNoDescriptorBehind(string fault)
+    {
+        await using var directory = new TestDirectory();
+        var app = StartImpatient(directory);
+        await app.ServingAsync(1);
+        var client = await app.ClientAsync();
+        directory.SetFault(fault);
+        await client.PostHandoffAsync(); // what is opened once and for all
+        var before = Descriptors(app.ProcessId);
+
+        for (var round = 0; round < Rounds; round++)
+        {
+            await client.PostHandoffAsync();
+        }
+
+        Assert.Equal(before, Descriptors(app.ProcessId));
+        await AssertNextHandoffWorksAsync(directory, app, client);
+    }
+
+    [Fact]
+    public async Task Post_HealthyAfterAWhile_HandsOffThen()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        var client = await app.ClientAsync();
+        directory.SetFault("unhealthy");
+        var running = client.HandOffAsync();
+        await app.Output.HearAsync("health checks fail: fault");
+
+        directory.SetFault("");
+
+        await running;
+        await app.ServingAsync(2);
+    }
+
+    [Fact]
+    public async Task Post_ExecutableMissing_BadGatewayNamesIt()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(
+            "--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0", "--SocketHandoff:Executable=/nowhere/app");
+        var client = await app.ClientAsync();
+
+        var answer = await client.PostHandoffAsync();
+
+        Assert.Equal(HttpStatusCode.BadGateway, answer.Status);
+        Assert.Equal("launchFailed", answer.Text("report.failure"));
+        Assert.Contains("'/nowhere/app' was not found", answer.Text("detail"), StringComparison.Ordinal);
+        Assert.Equal("1", await client.TextAsync("/"));
+    }
+
+    [Fact]
+    public async Task Post_WorkingDirectoryGone_BadGatewayNamesIt()
+    {
+        await using var directory = new TestDirectory();
+        var work = Directory.CreateDirectory(directory.File("work")).FullName;
+        var app = directory.Start(new AppSettings { WorkingDirectory = work });
+        await app.ServingAsync(1);
+        var client = await app.ClientAsync();
+        Directory.Move(work, directory.File("moved"));
+
+        var answer = await client.PostHandoffAsync();
+
+        Assert.Equal(HttpStatusCode.BadGateway, answer.Status);
+        Assert.Contains($"The working directory '{work}' is gone", answer.Text("detail"), StringComparison.Ordinal);
+        Directory.Move(directory.File("moved"), work);
+        await AssertNextHandoffWorksAsync(directory, app, client);
+    }
+
+    private static AppProcess StartImpatient(TestDirectory directory) => directory.Start(new AppSettings
+    {
+        Environment = new Dictionary<string, string>
+        {
+            ["SocketHandoff__LaunchTimeout"] = "00:00:03",
+            ["SocketHandoff__ReadyTimeout"] = "00:00:04",
+            ["SocketHandoff__ProbeTimeout"] = "00:00:02",
+        },
+    });
+
+    private static async Task AssertNextHandoffWorksAsync(TestDirectory directory, AppProcess app, HttpClient client)
+    {
+        directory.SetFault("");
+        for (var answer = await client.PostHandoffAsync(); answer.Status != HttpStatusCode.OK; answer = await client.PostHandoffAsync())
+        {
+            // The short limits of these tests can be too short for a loaded machine; nothing else may fail here.
+            Assert.Equal("timeout", answer.Text("report.failure"));
+        }
+
+        await app.ServingAsync(2);
+        Assert.Equal("2", await client.TextAsync("/"));
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    /// <summary>What the process has open, without the kinds that come and go by themselves.</summary>
+    private static int Descriptors(int process) => Directory.EnumerateFileSystemEntries($"/proc/{process}/fd")
+        .Count(entry => new FileInfo(entry).LinkTarget is { } target && !target.EndsWith(".dll", StringComparison.Ordinal));
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace KestrelHandoff.IntegrationTests.Support;
+
+/// <summary>One HTTP/1.1 connection that never retries and never dials again: what happens to it is seen.</summary>
+internal sealed class RawHttp : IAsyncDisposable
+{
+    private readonly NetworkStream _stream;
+    private readonly StreamReader _reader;
+
+    private RawHttp(Socket socket)
+    {
+        _stream = new NetworkStream(socket, ownsSocket: true);
+        _reader = new StreamReader(_stream, Encoding.Latin1);
+    }
+
+    public static Task<RawHttp> ConnectAsync(Uri address) => ConnectAsync(new IPEndPoint(IPAddress.Parse(address.Host), address.Port));
+
+    public static async Task<RawHttp> ConnectAsync(EndPoint address)
+    {
+        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(address).OrHang();
+            return new RawHttp(socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>One request on a connection of its own.</summary>
+    public static async Task<string> GetOnceAsync(Uri address)
+    {
+        await using var connection = await ConnectAsync(address);
+        var answer = await connection.SendAsync("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        Assert.Equal(200, answer.Status);
+        await connection.EndAsync();
+        return answer.Body;
+    }
+
+    public Task<RawAnswer> GetAsync(string path) => SendAsync($"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    public async Task<RawAnswer> SendAsync(string request)
+    {
+        await WriteAsync(request);
+        return await ReadAnswerAsync();
+    }
+
+    public Task WriteAsync(string text) => _stream.WriteAsync(Encoding.Latin1.GetBytes(text)).OrHang();
+
+    public async Task<RawAnswer> ReadAnswerAsync()
+    {
+        var first = await ReadLineAsync();
+        var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        while (await ReadLineAsync() is { Length: > 0 } line)
+        {
+            var colon = line.IndexOf(':', StringComparison.Ordinal);
+            headers[line[..colon]] = line[(colon + 1)..].Trim();
+        }
+
+        return new RawAnswer(
+            int.Parse(first.Split(' ')[1], CultureInfo.InvariantCulture),
+            headers.TryGetValue("Connection", out var connection) && connection == "close",
+            headers.ContainsKey("Transfer-Encoding") ? await ReadChunksAsync() : await ReadAsync(int.Parse(headers["Content-Length"], CultureInfo.InvariantCulture)));
+    }
+
+    public async Task<string> ReadLineAsync() =>
+        await _reader.ReadLineAsync().OrHang() ?? throw new EndOfStreamException("The server closed the connection.");
+
+    /// <summary>Waits for FIN; anything else fails.</summary>
+    public async Task EndAsync() => Assert.Equal("", await _reader.ReadToEndAsync().OrHang());
+
+    public async ValueTask DisposeAsync()
+    {
+        _reader.Dispose();
+        await _stream.DisposeAsync();
+    }
+
+    private async Task<string> ReadChunksAsync()
+    {
+        var all = new StringBuilder();
+        while (int.Parse(await ReadLineAsync(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) is > 0 and var length)
+        {
+            all.Append(await ReadAsync(length));
+            await ReadLineAsync();
+        }
+
+        await ReadLineAsync();
+        return all.ToString();
+    }
+
+    private async Task<string> ReadAsync(int length)
+    {
+        var text = new char[length];
+        var count = await _reader.ReadBlockAsync(text).OrHang();
+        return count == length ? new string(text) : throw new EndOfStreamException($"The answer ended after {count} of {length} bytes.");
+    }
+}
+
+/// <summary>An answer; <c>IsLast</c> if it says <c>Connection: close</c>.</summary>
+internal sealed record RawAnswer(int Status, bool IsLast, string Body);

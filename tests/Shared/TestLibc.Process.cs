@@ -1,0 +1,68 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+
+namespace KestrelHandoff.TestSupport;
+
+/// <summary>Processes that are not ours to wait for: successors are nobody's children here.</summary>
+internal static partial class TestLibc
+{
+    public const int SigKill = 9, SigTerm = 15, SigUsr2 = 12; // signal(7)
+
+    private const int NoSuchProcess = 3; // ESRCH
+    private const int PidfdOpen = 434; // the same on every architecture, syscalls.h
+    private const short PollIn = 1; // poll(2)
+
+    /// <summary>Sends a signal; a process that is gone already is fine.</summary>
+    public static void Kill(int process, int signal)
+    {
+        if (SendSignal(process, signal) != 0 && Marshal.GetLastPInvokeError() is not NoSuchProcess)
+        {
+            throw new Win32Exception(Marshal.GetLastPInvokeError());
+        }
+    }
+
+    /// <summary>Completes when a process, of whomever, has ended.</summary>
+    public static Task WaitForExitAsync(int process)
+    {
+        var descriptor = SystemCall(PidfdOpen, process, 0);
+        if (descriptor < 0)
+        {
+            return Marshal.GetLastPInvokeError() == NoSuchProcess
+                ? Task.CompletedTask
+                : throw new Win32Exception(Marshal.GetLastPInvokeError());
+        }
+
+        return Task.Factory.StartNew(
+            () =>
+            {
+                var poll = new PollDescriptor { Descriptor = (int)descriptor, Events = PollIn };
+                while (Poll(ref poll, 1, Timeout.Infinite) < 0)
+                {
+                }
+
+                _ = Close((int)descriptor);
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int SendSignal(int process, int signal);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint SystemCall(nint number, nint first, nint second);
+
+    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
+    private static partial int Poll(ref PollDescriptor descriptors, nuint count, int timeout);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    private static partial int Close(int descriptor);
+
+    private struct PollDescriptor
+    {
+        public int Descriptor;
+        public short Events;
+        public short Returned;
+    }
+}
