@@ -14,11 +14,16 @@ internal sealed class LameDuck(Drain drain) : IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
+        Func<object, Task> announceLate = state => AnnounceLate((HttpContext)state);
         app.Use(next => context =>
         {
             if (drain.HasBegun)
             {
                 Announce(context);
+            }
+            else
+            {
+                context.Response.OnStarting(announceLate, context);
             }
 
             return next(context);
@@ -37,5 +42,16 @@ internal sealed class LameDuck(Drain drain) : IStartupFilter
         {
             context.Features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
         }
+    }
+
+    /// <summary>For a request that came before the drain and is answered in it: its connection would stay idle to the deadline.</summary>
+    private Task AnnounceLate(HttpContext context)
+    {
+        if (drain.HasBegun && context.Response.StatusCode != StatusCodes.Status101SwitchingProtocols)
+        {
+            Announce(context);
+        }
+
+        return Task.CompletedTask;
     }
 }

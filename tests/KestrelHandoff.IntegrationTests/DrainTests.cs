@@ -1,0 +1,170 @@
+using System.Net.WebSockets;
+using System.Text;
+using KestrelHandoff.IntegrationTests.Support;
+
+namespace KestrelHandoff.IntegrationTests;
+
+/// <summary>What the predecessor still has is served to its end; no client meets a closing socket.</summary>
+public sealed class DrainTests
+{
+    private const string Main = "--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0";
+
+    [Fact]
+    public async Task KeepAlive_IdleThroughHandoff_NextRequestIsAnsweredWithCloseThenFin()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        var client = await app.ClientAsync();
+        await using var idle = await RawHttp.ConnectAsync(client.BaseAddress!);
+        await idle.GetAsync("/");
+        await client.HandOffAsync();
+        await app.HearAsync("retiring", 1);
+
+        var answer = await idle.GetAsync("/");
+
+        Assert.Equal(new RawAnswer(200, IsLast: true, "1"), answer);
+        await idle.EndAsync();
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    [Fact]
+    public async Task Request_InFlight_FinishesAndItsConnectionEnds()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        var client = await app.ClientAsync();
+        await using var slow = await RawHttp.ConnectAsync(client.BaseAddress!);
+        await slow.WriteAsync("GET /until-retiring HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await app.Output.HearAsync("waits");
+
+        await client.HandOffAsync();
+
+        var answer = await slow.ReadAnswerAsync();
+        Assert.Equal((200, "1"), (answer.Status, answer.Body));
+        Assert.True(answer.IsLast);
+        await slow.EndAsync();
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    [Fact]
+    public async Task Upload_InFlight_Finishes()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        var client = await app.ClientAsync();
+        await using var upload = await RawHttp.ConnectAsync(client.BaseAddress!);
+        await upload.WriteAsync("POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\nExpect: 100-continue\r\n\r\n");
+        Assert.Equal("HTTP/1.1 100 Continue", await upload.ReadLineAsync()); // the app reads
+        Assert.Equal("", await upload.ReadLineAsync());
+        await upload.WriteAsync("0123456789");
+        await client.HandOffAsync();
+        await app.HearAsync("retiring", 1);
+
+        await upload.WriteAsync("0123456789");
+
+        Assert.Equal("1:20", (await upload.ReadAnswerAsync()).Body);
+        await upload.EndAsync();
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    [Fact]
+    public async Task Deadline_ConnectionNeverEnds_PredecessorExitsWith0()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(Main, "--SocketHandoff:DrainTimeout=00:00:01");
+        var client = await app.ClientAsync();
+        await using var endless = await RawHttp.ConnectAsync(client.BaseAddress!);
+        await endless.WriteAsync("GET /forever HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        Assert.Equal("HTTP/1.1 200 OK", await endless.ReadLineAsync());
+
+        await client.HandOffAsync();
+
+        Assert.Equal(0, await app.ExitCodeAsync());
+        await app.Output.HearAsync("Retiring with 1 connections open.");
+        Assert.Equal("2", await client.TextAsync("/"));
+    }
+
+    [Theory]
+    [InlineData("http")]
+    [InlineData("https")]
+    public async Task Http2_ContinuousRequests_NoneFails(string scheme)
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(
+            $"--Kestrel:Endpoints:Main:Url={scheme}://127.0.0.1:0",
+            "--Kestrel:EndpointDefaults:Protocols=Http2",
+            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
+        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        await using var loop = ClientLoop.Start(() => client.TextAsync("/"), clients: 4);
+        await loop.AnsweredAsync(10);
+
+        for (var generation = 2; generation <= 3; generation++)
+        {
+            await client.HandOffAsync();
+            await app.ServingAsync(generation);
+            await loop.AnsweredAsync(10);
+        }
+
+        await loop.StopAsync();
+        Assert.Equal("3", await client.TextAsync("/"));
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    [Fact]
+    public async Task OpenStreams_ThroughHandoff_GoOnWithThePredecessorWhileNewConnectionsAreServed()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(Main, "--tcp=127.0.0.1:0");
+        var addresses = (await app.Output.HeardAsync("serving ")).Split(' ')[3..];
+        var (web, tcp) = (new Uri(addresses[^1]), new Uri(addresses[0]));
+        if (await IsHttpAsync(tcp))
+        {
+            (web, tcp) = (tcp, web);
+        }
+
+        using var client = app.NewClient(web.ToString());
+        using var socket = await OpenWebSocketAsync(web);
+        await using var line = await RawHttp.ConnectAsync(tcp);
+        Assert.Equal(("1:a", "1:a"), (await EchoAsync(socket, "a"), await EchoAsync(line, "a")));
+
+        await client.HandOffAsync();
+
+        await app.HearAsync("retiring", 1);
+        using var newSocket = await OpenWebSocketAsync(web);
+        await using var newLine = await RawHttp.ConnectAsync(tcp);
+        Assert.Equal(("2:b", "2:b"), (await EchoAsync(newSocket, "b"), await EchoAsync(newLine, "b")));
+        Assert.Equal(("1:c", "1:c"), (await EchoAsync(socket, "c"), await EchoAsync(line, "c")));
+        Assert.Equal("2", await client.TextAsync("/"));
+        await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, null, TestContext.Current.CancellationToken).OrHang();
+        await line.DisposeAsync();
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    private static async Task<bool> IsHttpAsync(Uri address)
+    {
+        await using var connection = await RawHttp.ConnectAsync(address);
+        await connection.WriteAsync("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        return (await connection.ReadLineAsync()).StartsWith("HTTP/", StringComparison.Ordinal);
+    }
+
+    private static async Task<ClientWebSocket> OpenWebSocketAsync(Uri address)
+    {
+        var socket = new ClientWebSocket();
+        await socket.ConnectAsync(new Uri($"ws://{address.Authority}/ws"), TestContext.Current.CancellationToken).OrHang();
+        return socket;
+    }
+
+    private static async Task<string> EchoAsync(RawHttp line, string text)
+    {
+        await line.WriteAsync($"{text}\n");
+        return await line.ReadLineAsync();
+    }
+
+    private static async Task<string> EchoAsync(ClientWebSocket socket, string text)
+    {
+        var buffer = new byte[100];
+        await socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, endOfMessage: true, TestContext.Current.CancellationToken).OrHang();
+        var received = await socket.ReceiveAsync(buffer, TestContext.Current.CancellationToken).OrHang();
+        return Encoding.UTF8.GetString(buffer, 0, received.Count);
+    }
+}
