@@ -16,7 +16,7 @@ internal sealed class Drain(
     ILogger<Drain> logger)
 {
     /// <summary>Every answer from now on ends its connection.</summary>
-    public bool HasBegun => connections.IsDraining;
+    public bool HasBegun => state.Retiring.IsCancellationRequested; // not a moment after the app is told
 
     /// <summary>The connections that are left.</summary>
     public int Connections => connections.Count;
