@@ -122,21 +122,24 @@ internal sealed class Successor(
     /// <summary>From here this instance serves.</summary>
     private void Activate()
     {
-        if (!state.TryMove(HandoffSignal.Committed))
+        if (state.Current.Phase == HandoffPhase.Serving)
         {
             return; // it serves already: the predecessor died between Commit and Confirm
         }
 
-        StartupPriority.Restore(Priority);
-        listeners.CloseUnclaimed();
-        listeners.TakePaths();
-        listeners.OpenGates();
+        // Before the app hears that it serves: what it says to that must not go to a pipe whose reader exits, or has died.
         if (_streams is [var output, var error])
         {
             StandardStreams.Replace(output, error);
             output.Dispose();
             error.Dispose();
         }
+
+        state.Move(HandoffSignal.Committed);
+        StartupPriority.Restore(Priority);
+        listeners.CloseUnclaimed();
+        listeners.TakePaths();
+        listeners.OpenGates();
 
         // Out of the predecessor's session: a terminal that closes with it must not end this instance.
         // It fails only where this instance leads a group already, and then it has nothing to leave.
