@@ -83,6 +83,7 @@ public sealed class IndependentTests
 
         await blue.Output.HearAsync("failed while Offering; this instance goes on serving.");
         Assert.Equal("1", await client.TextAsync("/"));
+        client.Dispose(); // its idle connection would hold blue to the drain's deadline
         directory.SetFault("");
         await Start(directory).ServingAsync(2);
         Assert.Equal(0, await blue.ExitCodeAsync());
