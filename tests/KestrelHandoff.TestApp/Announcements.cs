@@ -5,7 +5,7 @@ namespace KestrelHandoff.TestApp;
 /// <summary>What this instance says on stdout about itself: the only clock of the tests.</summary>
 internal static class Announcements
 {
-    public static void Launched() => Console.WriteLine($"launched {Environment.ProcessId}");
+    public static void Launched() => Write($"launched {Environment.ProcessId}");
 
     public static void Follow(WebApplication app)
     {
@@ -15,6 +15,18 @@ internal static class Announcements
         handoff.Retiring.Register(() => Say("retiring"));
         app.Lifetime.ApplicationStopped.Register(() => Say("stopped"));
 
-        void Say(string word) => Console.WriteLine($"{word} {handoff.Generation} {Environment.ProcessId} {string.Join(' ', app.Urls)}");
+        void Say(string word) => Write($"{word} {handoff.Generation} {Environment.ProcessId} {string.Join(' ', app.Urls)}");
+    }
+
+    private static void Write(string line)
+    {
+        try
+        {
+            Console.WriteLine(line);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // started without a stdout
+        }
     }
 }

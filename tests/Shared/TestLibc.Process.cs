@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace KestrelHandoff.TestSupport;
 
-/// <summary>Processes that are not ours to wait for: successors are nobody's children here.</summary>
+/// <summary>Processes that are not ours to wait for (successors are nobody's children here), and files.</summary>
 internal static partial class TestLibc
 {
     public const int SigKill = 9, SigTerm = 15, SigUsr2 = 12; // signal(7)
@@ -46,6 +46,18 @@ internal static partial class TestLibc
             TaskCreationOptions.LongRunning,
             TaskScheduler.Default);
     }
+
+    /// <summary>Puts a file, also a symlink to a directory, in the place of another at one stroke.</summary>
+    public static void Rename(string from, string to)
+    {
+        if (RenameFile(from, to) != 0)
+        {
+            throw new Win32Exception(Marshal.GetLastPInvokeError());
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "rename", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int RenameFile(string from, string to);
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     private static partial int SendSignal(int process, int signal);

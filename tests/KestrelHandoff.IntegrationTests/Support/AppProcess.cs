@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 
 namespace KestrelHandoff.IntegrationTests.Support;
 
@@ -63,4 +64,9 @@ internal sealed class AppProcess
 internal sealed record Instance(int Generation, int ProcessId, IReadOnlyList<string> Addresses)
 {
     public string Address => Addresses[0];
+
+    public string Scheme => Address.Split(':')[0];
+
+    /// <summary>The addresses with an IP address and port.</summary>
+    public IReadOnlyList<EndPoint> EndPoints => [.. Addresses.Select(address => IPEndPoint.Parse(new Uri(address).Authority))];
 }

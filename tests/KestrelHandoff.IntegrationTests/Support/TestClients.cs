@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 
 namespace KestrelHandoff.IntegrationTests.Support;
@@ -17,6 +18,24 @@ internal static class TestClients
 
     /// <summary>Dials an address of its own, whatever the request's says.</summary>
     public static HttpClient To(EndPoint endPoint, string address) => new(Handler(endPoint)) { BaseAddress = new Uri(address) };
+
+    /// <summary>One request on a connection of its own; the generation that answered.</summary>
+    public static async Task<string> GetOnceAsync(EndPoint endPoint, string scheme)
+    {
+        using var client = To(endPoint, $"{scheme}://localhost");
+        return await client.TextAsync("/");
+    }
+
+    /// <summary>The subject of the certificate that is shown for a server name.</summary>
+    [SuppressMessage("Security", "CA5359", Justification = "The certificate is the test's own, and no authority knows it.")]
+    public static async Task<string> CertificateOfAsync(EndPoint endPoint, string serverName)
+    {
+        using var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(endPoint).OrHang();
+        await using var stream = new SslStream(new NetworkStream(socket), leaveInnerStreamOpen: false, static (_, _, _, _) => true);
+        await stream.AuthenticateAsClientAsync(serverName).OrHang();
+        return stream.RemoteCertificate!.Subject;
+    }
 
     [SuppressMessage("Security", "CA5359", Justification = "The certificate is the test's own, and no authority knows it.")]
     private static SocketsHttpHandler Handler(EndPoint? endPoint)

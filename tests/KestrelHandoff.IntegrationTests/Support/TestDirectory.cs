@@ -49,6 +49,7 @@ internal sealed class TestDirectory : IAsyncDisposable
                 [Variable] = Path,
                 ["TESTAPP_FAULT_FILE"] = _faultFile,
                 ["DOTNET_TieredPGO"] = "0",
+                ["Logging__LogLevel__Microsoft.AspNetCore"] = "Warning",
                 ["SocketHandoff__WarmUpRequests"] = "20",
             },
         };

@@ -1,0 +1,130 @@
+using KestrelHandoff.IntegrationTests.Support;
+
+namespace KestrelHandoff.IntegrationTests;
+
+/// <summary>Instances that anyone starts find each other on the control socket.</summary>
+public sealed class IndependentTests
+{
+    private const string Listening = "01"; // SS_UNCONNECTED of a socket that listens, /proc/net/unix
+
+    [Fact]
+    public async Task Start_SameControlPath_EachTakesOverFromTheOneBefore()
+    {
+        await using var directory = new TestDirectory();
+        var first = Start(directory);
+        var address = (await first.ServingAsync(1)).Address;
+        var client = first.NewClient(address);
+        var socket = InodeOf(directory);
+
+        var second = Start(directory);
+        Assert.Equal(address, (await second.ServingAsync(2)).Address);
+        Assert.Equal(0, await first.ExitCodeAsync());
+        var third = Start(directory);
+        Assert.Equal(address, (await third.ServingAsync(3)).Address);
+        Assert.Equal(0, await second.ExitCodeAsync());
+
+        Assert.Equal("3", await client.TextAsync("/"));
+        Assert.Equal(socket, InodeOf(directory));
+        Assert.True(File.Exists(directory.ControlPath));
+        TestLibc.Kill(third.ProcessId, TestLibc.SigTerm);
+        Assert.Equal(0, await third.ExitCodeAsync());
+        Assert.False(File.Exists(directory.ControlPath));
+    }
+
+    [Fact]
+    public async Task Start_WhileAHandoffRuns_RefusedWithWhoAndSince()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory);
+        var client = blue.NewClient((await blue.ServingAsync(1)).Address);
+        directory.SetFault("hang-in-start");
+        var green = Start(directory);
+        await green.Output.HearAsync("hangs ");
+
+        var red = Start(directory);
+
+        Assert.NotEqual(0, await red.ExitCodeAsync());
+        await red.Error.EndAsync();
+        Assert.Matches($@"A handoff to process {green.ProcessId} is under way: Offering since \d\d:\d\d:\d\dZ", red.Error.Text + red.Output.Text);
+        Assert.Equal("1", await client.TextAsync("/"));
+        directory.SetFault("");
+        await green.ServingAsync(2);
+    }
+
+    [Fact]
+    public async Task Start_PredecessorWasKilled_StartsAnewOverTheStaleSocket()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory);
+        await blue.ServingAsync(1);
+        TestLibc.Kill(blue.ProcessId, TestLibc.SigKill);
+        await blue.ExitCodeAsync();
+        Assert.True(File.Exists(directory.ControlPath));
+
+        var green = Start(directory);
+
+        var serving = await green.ServingAsync(1);
+        Assert.Contains($"Nobody serves at the control socket {directory.ControlPath}", green.Output.Text, StringComparison.Ordinal);
+        Assert.Equal("1", await green.NewClient(serving.Address).TextAsync("/"));
+        await Start(directory).ServingAsync(2);
+    }
+
+    [Fact]
+    public async Task Successor_KilledBeforeReady_PredecessorServesOnAndHandsOffToTheNext()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory);
+        var client = blue.NewClient((await blue.ServingAsync(1)).Address);
+        directory.SetFault("hang-in-start");
+        var green = Start(directory);
+        await green.Output.HearAsync("hangs ");
+
+        TestLibc.Kill(green.ProcessId, TestLibc.SigKill);
+
+        await blue.Output.HearAsync("failed while Offering; this instance goes on serving.");
+        Assert.Equal("1", await client.TextAsync("/"));
+        client.Dispose(); // its idle connection would hold blue to the drain's deadline
+        directory.SetFault("");
+        await Start(directory).ServingAsync(2);
+        Assert.Equal(0, await blue.ExitCodeAsync());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Predecessor_KilledWhileTheSuccessorStarts_SuccessorServesAloneOnTheSamePort(bool isIndependent)
+    {
+        await using var directory = new TestDirectory();
+        var blue = isIndependent ? Start(directory) : directory.Start();
+        var address = (await blue.ServingAsync(1)).Address;
+        directory.SetFault("hang-in-start");
+        var green = isIndependent ? Start(directory) : blue;
+        await using var asker = await RawHttp.ConnectAsync(new Uri(address)); // it never asks again by itself
+        await asker.WriteAsync(isIndependent ? "" : "POST /admin/handoff HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        await green.Output.HearAsync("hangs ");
+
+        TestLibc.Kill(blue.ProcessId, TestLibc.SigKill);
+        await blue.ExitCodeAsync();
+        await using var waiting = await RawHttp.ConnectAsync(new Uri(address)); // in the backlog, which lives on
+        directory.SetFault("");
+
+        Assert.Equal("2", (await waiting.GetAsync("/")).Body);
+        Assert.Equal(address, (await green.ServingAsync(2)).Address);
+        await green.Output.HearAsync("The predecessor is gone and left no word; this instance serves on its listeners.");
+    }
+
+    private static AppProcess Start(TestDirectory directory) => directory.Start(new AppSettings
+    {
+        Environment = new Dictionary<string, string>
+        {
+            ["SocketHandoff__ControlSocketPath"] = directory.ControlPath,
+            ["TESTAPP_FAULT_ALWAYS"] = "1",
+        },
+    });
+
+    /// <summary>The one listening socket in the control directory: the kernel shows the name at bind(2), not the one the file has now.</summary>
+    private static string InodeOf(TestDirectory directory) => File.ReadLines("/proc/net/unix")
+        .Where(line => line.Contains(Path.GetDirectoryName(directory.ControlPath)!, StringComparison.Ordinal))
+        .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        .Single(words => words[5] == Listening)[6];
+}
