@@ -123,9 +123,9 @@ public sealed class FailureTests
     {
         Environment = new Dictionary<string, string>
         {
-            ["SocketHandoff__LaunchTimeout"] = "00:00:03",
-            ["SocketHandoff__ReadyTimeout"] = "00:00:04",
-            ["SocketHandoff__ProbeTimeout"] = "00:00:02",
+            ["SocketHandoff__LaunchTimeout"] = "00:00:08",
+            ["SocketHandoff__ReadyTimeout"] = "00:00:08",
+            ["SocketHandoff__ProbeTimeout"] = "00:00:05",
         },
     });
 
