@@ -63,38 +63,55 @@ internal sealed class Successor(
             await readiness.WaitAsync(cancellationToken);
         }
 
-        try
-        {
-            state.Move(HandoffSignal.AppReady);
-            await _channel!.SendAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
-            return await ObeyAsync(_channel, cancellationToken);
-        }
-        catch (Exception e) when (PeerGone.Is(e))
-        {
-            Activate();
-            return (null, true);
-        }
+        state.Move(HandoffSignal.AppReady);
+        await AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
+        return await ObeyAsync(cancellationToken);
     }
 
     /// <summary>Returns when the predecessor has exited.</summary>
     /// <exception cref="HandoffException">It did not get our Confirmed in time, and serves on.</exception>
     public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
     {
-        while (await _channel!.ReceiveAsync(cancellationToken) is { } word)
+        while (await HearAsync(cancellationToken) is { } word)
         {
             word.Dispose();
             ThrowIfOff(word.Message);
         }
 
         Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
-        _channel.Dispose();
+        _channel!.Dispose();
     }
 
-    private async Task<(ControlSocket? Control, bool IsAlone)> ObeyAsync(ControlChannel channel, CancellationToken cancellationToken)
+    private async Task<ControlChannel.Received?> HearAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _channel!.ReceiveAsync(cancellationToken);
+        }
+        catch (EndOfStreamException)
+        {
+            return null; // killed in the middle of a word
+        }
+    }
+
+    /// <summary>A predecessor that is gone may have left a word, Abort above all: what it said last is read before it counts as dead.</summary>
+    private async Task AnswerAsync(ControlMessage answer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _channel!.SendAsync(answer, cancellationToken);
+        }
+        catch (Exception e) when (PeerGone.Is(e))
+        {
+            Log.NotHeard(logger, answer.GetType().Name);
+        }
+    }
+
+    private async Task<(ControlSocket? Control, bool IsAlone)> ObeyAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            using var received = await channel.ReceiveAsync(cancellationToken);
+            using var received = await HearAsync(cancellationToken);
             ThrowIfOff(received?.Message);
             switch (received?.Message)
             {
@@ -103,11 +120,11 @@ internal sealed class Successor(
                     break;
                 case Commit:
                     Activate();
-                    await channel.SendAsync(new Accepting(), cancellationToken);
+                    await AnswerAsync(new Accepting(), cancellationToken);
                     break;
                 case Confirm confirm:
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;
-                    await channel.SendAsync(new Confirmed(), cancellationToken);
+                    await AnswerAsync(new Confirmed(), cancellationToken);
                     return (socket, false);
                 case null:
                     // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here.

@@ -53,6 +53,9 @@ internal static partial class Log
     [LoggerMessage(204, LogLevel.Critical, "This instance must not serve, and stops.")]
     public static partial void MustNotServe(ILogger logger, Exception exception);
 
+    [LoggerMessage(205, LogLevel.Debug, "The predecessor was gone before it had heard {Message}.")]
+    public static partial void NotHeard(ILogger logger, string message);
+
     // 3xx: control socket
 
     [LoggerMessage(300, LogLevel.Warning, "Control socket: refused process {ProcessId} of uid {UserId}. {Reason}")]

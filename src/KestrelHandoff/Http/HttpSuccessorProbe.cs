@@ -42,8 +42,10 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
                 var probed = await ProbeListenerAsync(target, listener.Name, listener.Scheme ?? Uri.UriSchemeHttp, cancellationToken);
                 main ??= probed;
             }
-            catch (HttpRequestException e)
+            catch (Exception e) when (e is HttpRequestException
+                || (e is HandoffException { Failure: HandoffFailure.Timeout } && main is null && listener.Name != target.Preferred))
             {
+                // A protocol of its own: it answers something else, or waits for more. Another listener may speak HTTP.
                 HttpLog.NotHttp(logger, listener.Name, e);
                 notHttp = e;
             }
@@ -51,7 +53,7 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
 
         if (main is null && notHttp is not null)
         {
-            throw new HandoffException(
+            throw notHttp as HandoffException ?? new HandoffException(
                 HandoffFailure.ProbeFailed, $"None of the successor's {listeners.Count} listeners answered an HTTP request: {notHttp.Message}", notHttp);
         }
 

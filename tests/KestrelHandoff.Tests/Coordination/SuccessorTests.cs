@@ -1,0 +1,160 @@
+using KestrelHandoff.Tests.Descriptors;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Coordination;
+using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Listeners;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Tests.Coordination;
+
+/// <summary>A successor against a scripted predecessor: whatever becomes of the one, the other knows whether it must serve.</summary>
+public sealed class SuccessorTests : IDisposable
+{
+    private readonly SocketPair _pair = new();
+    private readonly ControlChannel _predecessor;
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly InstanceState _state;
+    private readonly ListenerTable _listeners = new(NullLogger<ListenerTable>.Instance);
+    private readonly Successor _successor;
+
+    public SuccessorTests()
+    {
+        _predecessor = new(_pair.Near);
+        _state = new(TimeProvider.System, new HandoffMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()), NullLogger<InstanceState>.Instance);
+        var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, new ConnectionRegistry());
+        var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
+        _successor = new(_state, _listeners, connections, deadlines, NullLogger<Successor>.Instance);
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task StandBy_CommitAndConfirm_Serves()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit(), new Confirm());
+        var (control, isAlone) = await _successor.StandByAsync(Cancel).OrHang();
+        Assert.Equal((HandoffPhase.Serving, false), (_state.Current.Phase, isAlone));
+        Assert.Null(control);
+        Assert.Equal(["ready", "accepting", "confirmed"], await HeardAsync(3));
+    }
+
+    [Fact]
+    public async Task StandBy_PredecessorGaveUpAndLeftWhileTheAppStarted_MustNotServe()
+    {
+        await JoinAsync();
+        await SayAsync(new Abort("too slow"));
+        _pair.Near.Dispose(); // so that Ready cannot even be sent
+        var off = await Assert.ThrowsAsync<HandoffException>(() => _successor.StandByAsync(Cancel)).OrHang();
+        Assert.Contains("too slow", off.Message, StringComparison.Ordinal);
+        Assert.Equal(HandoffPhase.Standby, _state.Current.Phase);
+        Assert.False(_listeners.OpensAtBind);
+    }
+
+    [Fact]
+    public async Task StandBy_PredecessorDiedWhileTheAppStarted_ServesAlone()
+    {
+        await JoinAsync();
+        _pair.Near.Dispose();
+        var (_, isAlone) = await _successor.StandByAsync(Cancel).OrHang();
+        Assert.True(isAlone);
+        Assert.Equal(HandoffPhase.Serving, _state.Current.Phase);
+        Assert.True(_listeners.OpensAtBind);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(6)]
+    public async Task StandBy_PredecessorDiedInTheMiddleOfAWord_ServesAlone(int bytes)
+    {
+        await JoinAsync();
+        await _pair.Near.SendDescriptorsAsync(MessageCodec.Encode(new Commit()).AsMemory(0, bytes), [], Cancel);
+        _pair.Near.Dispose();
+        var (_, isAlone) = await _successor.StandByAsync(Cancel).OrHang();
+        Assert.True(isAlone);
+    }
+
+    [Fact]
+    public async Task StandBy_PredecessorDiedAfterCommit_ServesAlone()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit());
+        _pair.Near.Dispose();
+        var (_, isAlone) = await _successor.StandByAsync(Cancel).OrHang();
+        Assert.True(isAlone);
+        Assert.Equal(HandoffPhase.Serving, _state.Current.Phase);
+    }
+
+    [Fact]
+    public async Task StandBy_CalledOffAfterCommit_MustNotServe()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit(), new Abort("no Accepting"));
+        await Assert.ThrowsAsync<HandoffException>(() => _successor.StandByAsync(Cancel)).OrHang();
+    }
+
+    [Fact]
+    public async Task WaitForRetirement_CalledOffBecauseConfirmedCameTooLate_MustNotServe()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit(), new Confirm(), new Abort("no Confirmed"));
+        await _successor.StandByAsync(Cancel).OrHang();
+        await Assert.ThrowsAsync<HandoffException>(() => _successor.WaitForRetirementAsync(Cancel)).OrHang();
+    }
+
+    [Fact]
+    public async Task Join_PredecessorDiedBeforeItOffered_IsGone()
+    {
+        await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false));
+        _pair.Near.Dispose();
+        var gone = await Assert.ThrowsAnyAsync<Exception>(() => _successor.JoinAsync(new(_pair.Far), null, Cancel)).OrHang();
+        Assert.True(PeerGone.Is(gone), gone.ToString());
+        Assert.Equal(HandoffPhase.Starting, _state.Current.Phase);
+    }
+
+    [Fact]
+    public async Task Join_Refused_SaysWhy()
+    {
+        await SayAsync(new Refuse("busy", "A handoff is under way since 12:00:00Z."));
+        var refused = await Assert.ThrowsAsync<HandoffException>(() => _successor.JoinAsync(new(_pair.Far), null, Cancel)).OrHang();
+        Assert.Equal(HandoffFailure.Refused, refused.Failure);
+        Assert.Contains("since 12:00:00Z", refused.Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose()
+    {
+        _pair.Dispose();
+        _state.Dispose();
+        _services.Dispose();
+    }
+
+    private async Task JoinAsync()
+    {
+        await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
+        await _successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
+        Assert.IsType<Hello>((await _predecessor.ReceiveAsync(Cancel).OrHang())!.Message);
+    }
+
+    private async Task SayAsync(params ControlMessage[] words)
+    {
+        foreach (var word in words)
+        {
+            await _predecessor.SendAsync(word, Cancel).OrHang();
+        }
+    }
+
+    private async Task<List<string>> HeardAsync(int count)
+    {
+        var heard = new List<string>();
+        while (heard.Count < count)
+        {
+            heard.Add((await _predecessor.ReceiveAsync(Cancel).OrHang())!.Message.GetType().Name.ToLowerInvariant());
+        }
+
+        return heard;
+    }
+}
