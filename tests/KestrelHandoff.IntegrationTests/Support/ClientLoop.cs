@@ -3,6 +3,9 @@ namespace KestrelHandoff.IntegrationTests.Support;
 /// <summary>Clients that go on all the while; the first failure of any is the test's.</summary>
 internal sealed class ClientLoop : IAsyncDisposable
 {
+    // Clients that took all of the machine would starve the successors that start meanwhile.
+    private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(10);
+
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
     private int _answered;
@@ -48,9 +51,10 @@ internal sealed class ClientLoop : IAsyncDisposable
 
     private async Task RunAsync(Func<Task> request)
     {
+        using var pace = new PeriodicTimer(Pace);
         try
         {
-            while (!_stop.IsCancellationRequested)
+            while (!_stop.IsCancellationRequested && await pace.WaitForNextTickAsync())
             {
                 await request().OrHang();
                 Interlocked.Increment(ref _answered);

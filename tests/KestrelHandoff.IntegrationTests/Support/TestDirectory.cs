@@ -51,6 +51,7 @@ internal sealed class TestDirectory : IAsyncDisposable
                 ["DOTNET_TieredPGO"] = "0",
                 ["Logging__LogLevel__Microsoft.AspNetCore"] = "Warning",
                 ["SocketHandoff__WarmUpRequests"] = "20",
+                ["SocketHandoff__WarmUpTimeLimit"] = "00:01:00", // on a loaded machine 20 requests can take a while
             },
         };
         foreach (var (name, value) in settings.Environment)
