@@ -129,7 +129,7 @@ public sealed class FailureTests
                 "hang-before-hello" => "SocketHandoff__LaunchTimeout",
                 "answer-late" => "SocketHandoff__ProbeTimeout",
                 _ => "SocketHandoff__ReadyTimeout",
-            }] = "00:00:04",
+            }] = "00:00:08",
         },
     });
 

@@ -16,6 +16,12 @@ internal sealed class HandoffListenerFactory(
 
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
+        if (table.IsReleased)
+        {
+            // A configuration that is reloaded while this instance drains: Kestrel logs this and goes on.
+            throw new InvalidOperationException($"This instance has handed over and binds no more; its successor has {endpoint}.");
+        }
+
         var name = table.NextName(endpoint);
         var descriptor = table.Claim(name, endpoint);
         if (descriptor is null)

@@ -17,6 +17,9 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
     /// <summary>Whether listeners bound from now on accept at once. A successor's do not: its gates open at the commit.</summary>
     public bool OpensAtBind { get; set; } = true;
 
+    /// <summary>This instance has handed over: what it bound now would be listened on, but never accepted from.</summary>
+    public bool IsReleased { get; private set; }
+
     public IReadOnlyList<HandoffListener> Listeners
     {
         get
@@ -137,6 +140,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
     /// <summary>After the handoff is confirmed: closes this instance's copies. The paths of <paramref name="claimed"/> are the successor's now; others go.</summary>
     public async Task ReleaseAsync(IReadOnlySet<string> claimed)
     {
+        IsReleased = true;
         foreach (var listener in Listeners)
         {
             if (claimed.Contains(listener.Name))

@@ -195,6 +195,15 @@ public sealed class ListenerTableTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Bind_AfterTheHandover_IsRefused()
+    {
+        await _predecessor.BindAsync();
+        await _predecessor.Table.ReleaseAsync(new HashSet<string>()).OrHang();
+        var refused = await Assert.ThrowsAsync<InvalidOperationException>(() => _predecessor.BindAsync()).OrHang();
+        Assert.Contains("has handed over", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void CanBind_EndPoints_AreThoseThatHaveAName()
     {
         EndPoint[] named = [ListenerHost.AnyPort, UnixEndPoint, new FileHandleEndPoint(3, FileHandleType.Auto)];
