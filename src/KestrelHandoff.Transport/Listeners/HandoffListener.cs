@@ -110,13 +110,17 @@ internal sealed class HandoffListener : IConnectionListener
     /// <summary>Stops accepting; when it returns, every connection taken from the queue has been given to the server, and none will be.</summary>
     public Task ShutGateAsync() => StopAcceptingAsync(isUnbound: false);
 
-    public async ValueTask UnbindAsync(CancellationToken cancellationToken = default) => await StopAcceptingAsync(isUnbound: true);
+    /// <summary>Closes this instance's copy at once: Kestrel disposes only when its connections are gone, and clients would wait in a queue that nobody empties.</summary>
+    public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+    {
+        await StopAcceptingAsync(isUnbound: true);
+        Release();
+    }
 
     public async ValueTask DisposeAsync()
     {
-        await StopAcceptingAsync(isUnbound: true);
+        await UnbindAsync();
         _table.Remove(this);
-        Release();
     }
 
     /// <summary>Closes this instance's copy of the listener. Only with the gate shut for good: the number may be used again.</summary>

@@ -144,6 +144,14 @@ public sealed class HandoffListenerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Unbind_RefusesClientsAtOnce()
+    {
+        await _listener.UnbindAsync(Cancel).OrHang();
+        await Clients.AssertRefusedAsync(_listener.EndPoint);
+        Assert.True(_listener.Descriptor.IsClosed);
+    }
+
+    [Fact]
     public async Task Unbind_WithBroughtConnections_TheyComeOutBeforeTheEnd()
     {
         await using var brought = await _host.MakeConnectionAsync();
