@@ -47,6 +47,9 @@ public sealed class ConfiguredEndpointTests
         Assert.Equal(HttpStatusCode.BadGateway, answer.Status);
         Assert.Contains($"Failed to bind to address http://{other.LocalEndpoint}: address already in use.", answer.Text("startupOutput"), StringComparison.Ordinal);
         Assert.Equal("1", await GetAsync(kept));
+        Configure(directory, kept);
+        await client.HandOffAsync();
+        Assert.Equal("2", await GetAsync(kept));
     }
 
     [Fact]
@@ -66,6 +69,11 @@ public sealed class ConfiguredEndpointTests
         Assert.Equal("2", await GetAsync(added));
         Assert.Equal("2", await GetAsync(kept));
         await AssertRefusedAsync(removed); // Kestrel closes those that go before it binds those that come
+        var report = await client.HandOffAsync();
+        Assert.Equal(
+            [$"adopted 127.0.0.1:{kept}", $"adopted 127.0.0.1:{added}"],
+            report["listeners"].EnumerateArray().Select(fate => $"{fate.GetProperty("fate")} {fate.GetProperty("address")}"));
+        Assert.Equal("3", await GetAsync(added));
     }
 
     private static async Task<AppProcess> StartAsync(TestDirectory directory, bool reloads = false)
