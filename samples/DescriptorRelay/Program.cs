@@ -18,7 +18,7 @@ receive.SetAction((args, cancel) => Relay.ReceiveAsync(args.GetRequiredValue(soc
 var arguments = new RootCommand("Passes open files from one process to another over a Unix socket.") { send, receive }.Parse(args);
 try
 {
-    return await arguments.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+    return await arguments.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(30) });
 }
 catch (SocketException error)
 {
