@@ -59,6 +59,22 @@ public sealed class SecurityTests
         await AssertHandsOffAsync(directory, app);
     }
 
+    [Theory]
+    [InlineData("[]", "has none of the listeners offered")]
+    [InlineData("""[{"name":"x","address":"x","adoptedFrom":"tcp:1.2.3.4:5"}]""", "'tcp:1.2.3.4:5', which was not offered")]
+    public async Task ControlSocket_SuccessorThatTookNoListener_RefusedAndServedOn(string listeners, string words)
+    {
+        await using var directory = new TestDirectory();
+        var app = await ServeAsync(directory);
+        using var peer = await ConnectAsync(directory);
+
+        await peer.SendAsync(Frame("""{"type":"hello","version":1,"minVersion":1,"processId":1}"""), SocketFlags.None).OrHang();
+        await peer.SendAsync(Frame($$"""{"type":"ready","listeners":{{listeners}}}"""), SocketFlags.None).OrHang();
+
+        Assert.Contains(words, await app.Output.HearAsync("this instance goes on serving"), StringComparison.Ordinal);
+        await AssertHandsOffAsync(directory, app);
+    }
+
     [Fact]
     public async Task ControlSocket_SilentPeers_DoNotHoldUpASuccessor()
     {

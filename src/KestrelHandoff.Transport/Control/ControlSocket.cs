@@ -9,7 +9,7 @@ namespace KestrelHandoff.Transport.Control;
 /// <summary>The control socket's listener and its path. Exactly one instance has it; it moves when a handoff is confirmed.</summary>
 internal sealed class ControlSocket : IDisposable
 {
-    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    public const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private const UnixFileMode WritableByOthers = UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
     private const int Backlog = 16;
 
@@ -67,13 +67,22 @@ internal sealed class ControlSocket : IDisposable
 
     /// <summary>Connects to the instance that serves at <paramref name="path"/>.</summary>
     /// <exception cref="SocketException">Nobody listens there, or nobody may.</exception>
+    /// <exception cref="IOException">Another user listens there.</exception>
     public static async Task<ControlChannel> ConnectAsync(string path, CancellationToken cancellationToken)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
-            return new ControlChannel(socket);
+            var channel = new ControlChannel(socket);
+            if (channel.Peer.UserId != Libc.EffectiveUser() && channel.Peer.UserId != 0)
+            {
+                // It would get our token, and we its listeners.
+                throw new IOException(
+                    $"uid {channel.Peer.UserId} listens at the control socket '{path}', but this process runs as uid {Libc.EffectiveUser()}: use a directory of its own.");
+            }
+
+            return channel;
         }
         catch
         {

@@ -13,9 +13,22 @@ internal static class PrivateSocket
     {
         // systemd's RuntimeDirectory= and the user's runtime directory are private already; the shared temp directory gets a private one inside.
         var directory = Variable("RUNTIME_DIRECTORY")?.Split(':')[0]
-            ?? (Variable("XDG_RUNTIME_DIR") is { } runtime ? Path.Combine(runtime, "kestrel-handoff") : null)
+            ?? (Variable("XDG_RUNTIME_DIR") is { } runtime ? Usable(Path.Combine(runtime, "kestrel-handoff")) : null)
             ?? Path.Combine(Path.GetTempPath(), $"kestrel-handoff-{Libc.EffectiveUser()}");
         return Path.Combine(directory, $"{Environment.ProcessId}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(NameBytes))}.sock");
+    }
+
+    /// <summary>Null if it cannot be made: after sudo the variable may still name the directory of another user.</summary>
+    private static string? Usable(string directory)
+    {
+        try
+        {
+            return Directory.CreateDirectory(directory, ControlSocket.OwnerOnly).FullName;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;

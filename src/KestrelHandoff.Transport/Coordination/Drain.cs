@@ -21,21 +21,26 @@ internal sealed class Drain(
     /// <summary>The connections that are left.</summary>
     public int Connections => connections.Count;
 
-    public void Begin()
-    {
-        connections.IsDraining = true;
-        _ = RunAsync();
-    }
+    /// <summary>Before the app is told: what it ends from then on must end well.</summary>
+    public void Prepare() => connections.IsDraining = true;
+
+    public void Begin() => _ = RunAsync();
 
     private async Task RunAsync()
     {
-        var limit = options.Value.DrainTimeout;
-        Log.Draining(logger, connections.Count, limit.TotalSeconds);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
-        await Task.WhenAny(connections.WhenEmpty(), Task.Delay(limit, time, stop.Token));
-        await stop.CancelAsync();
-        state.Move(HandoffSignal.Drained);
-        Log.Retiring(logger, connections.Count);
-        lifetime.StopApplication();
+        try
+        {
+            var limit = options.Value.DrainTimeout;
+            Log.Draining(logger, connections.Count, limit.TotalSeconds);
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
+            await Task.WhenAny(connections.WhenEmpty(), Task.Delay(limit, time, stop.Token));
+            await stop.CancelAsync();
+            state.Move(HandoffSignal.Drained);
+            Log.Retiring(logger, connections.Count);
+        }
+        finally
+        {
+            lifetime.StopApplication(); // an instance without listeners must not stay, whatever a logger throws
+        }
     }
 }

@@ -18,8 +18,9 @@ internal sealed class HandoffCoordinator(
     ILogger<HandoffCoordinator> logger) : IDisposable
 {
     private readonly CancellationTokenSource _stopping = new(); // cancelled when the host stops
+    private readonly Lock _sync = new();
     private Handoff? _handoff; // the current or last
-    private Task<HandoffReport>? _running;
+    private Task? _running;
 
     /// <summary>The current or last handoff, as far as it has come.</summary>
     public HandoffReport? LastReport => _handoff?.Report;
@@ -47,8 +48,7 @@ internal sealed class HandoffCoordinator(
             return Task.FromException<HandoffReport>(e);
         }
 
-        _running = RunAsync(handoff, (begun, token) => launcher.LaunchAsync(begun, GreetAsync, token));
-        return _running.WaitAsync(cancellationToken);
+        return Run(handoff, (begun, token) => launcher.LaunchAsync(begun, GreetAsync, token)).WaitAsync(cancellationToken);
     }
 
     /// <summary>A successor has introduced itself on the control socket.</summary>
@@ -70,7 +70,7 @@ internal sealed class HandoffCoordinator(
         try
         {
             var handoff = Begin("independent", HandoffSignal.SuccessorConnected, preferredListener: null);
-            _running = RunAsync(handoff, (_, _) => Task.FromResult(greeting));
+            _ = Run(handoff, (_, _) => Task.FromResult(greeting));
             return Task.CompletedTask;
         }
         catch (HandoffException e)
@@ -83,9 +83,15 @@ internal sealed class HandoffCoordinator(
     public async Task StopAsync()
     {
         await _stopping.CancelAsync();
-        if (_running is { } running)
+        Task? running;
+        lock (_sync)
         {
-            await ((Task)running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            running = _running; // none begins after the cancellation
+        }
+
+        if (running is not null)
+        {
+            await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -93,7 +99,12 @@ internal sealed class HandoffCoordinator(
 
     private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener)
     {
-        if (!state.TryMove(signal))
+        if (_stopping.IsCancellationRequested)
+        {
+            throw new HandoffException(HandoffFailure.Stopped, $"Process {Environment.ProcessId} (generation {state.Generation}) is stopping.");
+        }
+
+        if (!state.IsConfirmed || !state.TryMove(signal))
         {
             var (phase, since) = state.Current;
             var who = _handoff?.Report.Successor is { } successor ? $" to process {successor.ProcessId}" : "";
@@ -102,8 +113,8 @@ internal sealed class HandoffCoordinator(
                 HandoffFailure.AlreadyRunning,
                 phase is HandoffPhase.Draining or HandoffPhase.Retired
                     ? $"Process {Environment.ProcessId} (generation {state.Generation}) handed over{who} at {when}; ask again on a new connection."
-                    : phase < HandoffPhase.Serving
-                        ? $"Process {Environment.ProcessId} (generation {state.Generation}) does not serve yet: it is {phase} since {when}."
+                    : phase < HandoffPhase.Serving || !state.IsConfirmed
+                        ? $"Process {Environment.ProcessId} (generation {state.Generation}) is itself taking over: {phase} since {when}."
                         : $"A handoff{who} is under way: {phase} since {when}.");
         }
 
@@ -113,24 +124,40 @@ internal sealed class HandoffCoordinator(
         return handoff;
     }
 
+    private Task<HandoffReport> Run(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)
+    {
+        var running = RunAsync(handoff, findSuccessor);
+        lock (_sync)
+        {
+            // Observed here: the caller may be gone by the time it fails, and the log and the report tell.
+            _running = running.ContinueWith(
+                static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+
+        return running;
+    }
+
     private async Task<HandoffReport> RunAsync(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)
     {
         await Task.Yield(); // the caller holds a request, or the control server's loop
         state.Left += handoff.Passed;
-        Greeting? greeting = null;
+        IReadOnlySet<string> claimed;
         try
         {
-            greeting = await findSuccessor(handoff, _stopping.Token);
-            await predecessor.GiveAsync(handoff, greeting, _stopping.Token);
+            handoff.Successor = await findSuccessor(handoff, _stopping.Token);
+            claimed = await predecessor.GiveAsync(handoff, handoff.Successor, _stopping.Token);
         }
         catch (Exception e)
         {
-            throw await FailAsync(handoff, greeting, e);
-        }
-        finally
-        {
             state.Left -= handoff.Passed;
+            throw await FailAsync(handoff, e);
         }
+
+        // The successor is confirmed: whatever goes wrong from here on, it serves and this instance leaves.
+        drain.Prepare();
+        state.Move(HandoffSignal.Confirmed);
+        state.Left -= handoff.Passed;
+        await predecessor.ReleaseAsync(claimed);
 
         var report = handoff.End("completed", report => report with { ConnectionsDraining = drain.Connections });
         Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsDraining);
@@ -140,15 +167,11 @@ internal sealed class HandoffCoordinator(
     }
 
     /// <summary>Puts everything back as it was: the successor is gone, this instance accepts.</summary>
-    private async Task<HandoffException> FailAsync(Handoff handoff, Greeting? greeting, Exception e)
+    private async Task<HandoffException> FailAsync(Handoff handoff, Exception e)
     {
-        if (greeting is not null)
-        {
-            await predecessor.CallOffAsync(greeting.Channel, e);
-        }
-
-        var exitCode = await launcher.EndAsync(handoff, awaitExit: PeerGone.Is(e));
-        predecessor.TakeBack();
+        predecessor.TakeBack(); // first: until the successor is gone both accept, which costs no client anything
+        var phase = state.Current.Phase;
+        var exitCode = await launcher.EndAsync(handoff, e, mayHaveClients: phase is HandoffPhase.Committing or HandoffPhase.Confirming);
         var (failure, detail) = e switch
         {
             HandoffException known => (known.Failure, known.Message),
@@ -157,7 +180,6 @@ internal sealed class HandoffCoordinator(
             ControlException => (HandoffFailure.ProtocolError, e.Message),
             _ => (HandoffFailure.LaunchFailed, e.Message),
         };
-        var phase = state.Current.Phase;
         state.Move(HandoffSignal.Failed);
         var report = handoff.End("failed", report => report with
         {

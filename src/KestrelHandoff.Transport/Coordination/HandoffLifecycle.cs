@@ -20,8 +20,11 @@ internal sealed class HandoffLifecycle(
     IHostApplicationLifetime lifetime,
     ILogger<HandoffLifecycle> logger) : IHostedLifecycleService, IDisposable
 {
+    private const int PoolFloor = 8;
+
     private readonly CancellationTokenSource _stopping = new();
     private bool _hasPredecessor;
+    private bool _isOrphan; // started as a successor, but the predecessor was gone before it had offered everything
     private Task _following = Task.CompletedTask;
 
     /// <summary>Before anything starts, so before the server binds.</summary>
@@ -29,10 +32,12 @@ internal sealed class HandoffLifecycle(
     {
         // What a predecessor passes counts against this instance's own limit.
         Libc.RaiseDescriptorLimit();
+        RaisePoolFloor();
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
         successor.Priority = Take(LaunchPlan.PriorityVariable);
         _hasPredecessor = path is not null && await TryJoinAsync(path, token, cancellationToken);
+        _isOrphan |= !_hasPredecessor && token is not null;
         if (!_hasPredecessor && options.Value.ControlSocketPath is { } own)
         {
             // Now, not when the app has started: an instance that starts a moment later must find this one.
@@ -46,17 +51,17 @@ internal sealed class HandoffLifecycle(
     {
         await _stopping.CancelAsync();
         await coordinator.StopAsync();
-    }
-
-    public async Task StoppedAsync(CancellationToken cancellationToken)
-    {
         await _following;
+
+        // Before the server stops, which may take long: an instance that is started meanwhile must find nobody rather than one that leaves.
         await control.DisposeAsync();
     }
 
     public void Dispose() => _stopping.Dispose();
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -85,6 +90,7 @@ internal sealed class HandoffLifecycle(
             // It died before it had offered everything; its listeners are free, or in the table.
             Log.NoPredecessor(logger, path);
             channel.Dispose();
+            _isOrphan = true;
             return false;
         }
     }
@@ -96,6 +102,11 @@ internal sealed class HandoffLifecycle(
         {
             if (!_hasPredecessor)
             {
+                if (_isOrphan)
+                {
+                    successor.Inherit();
+                }
+
                 state.Move(HandoffSignal.NoPredecessor);
                 return;
             }
@@ -146,6 +157,19 @@ internal sealed class HandoffLifecycle(
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
             Log.NoControlSocket(logger, path, e); // this instance is the only one that serves, and goes on
+        }
+    }
+
+    /// <summary>
+    /// A handoff is code that runs for the first time, and is compiled, on pool threads. A machine of two cores has two of them, and
+    /// clients wait for one: the longest gap in answers around a handoff is twice as long without this (docs/performance.md).
+    /// </summary>
+    private static void RaisePoolFloor()
+    {
+        ThreadPool.GetMinThreads(out var workers, out var completions);
+        if (workers < PoolFloor)
+        {
+            _ = ThreadPool.SetMinThreads(PoolFloor, completions); // false where the app's maximum is lower: then the app wants it so
         }
     }
 

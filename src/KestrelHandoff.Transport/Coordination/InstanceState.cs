@@ -18,6 +18,9 @@ internal sealed class InstanceState(TimeProvider time, HandoffMetrics metrics, I
 
     public int Generation { get; set; } = 1;
 
+    /// <summary>False while a predecessor may still take back what this instance serves.</summary>
+    public bool IsConfirmed { get; set; } = true;
+
     public Task Activated => _activated.Task;
 
     public CancellationToken Retiring => _retiring.Token;
@@ -51,9 +54,7 @@ internal sealed class InstanceState(TimeProvider time, HandoffMetrics metrics, I
             (to, _phase, _since, _entered) = (next, next, time.GetUtcNow(), now);
         }
 
-        Log.Moved(logger, from, to, signal, took.TotalMilliseconds);
-        metrics.PhaseLeft(from, took);
-        Left?.Invoke(from, took);
+        Tell(from, to, signal, took);
         if (to == HandoffPhase.Serving)
         {
             _activated.TrySetResult();
@@ -76,6 +77,20 @@ internal sealed class InstanceState(TimeProvider time, HandoffMetrics metrics, I
     }
 
     public void Dispose() => _retiring.Dispose();
+
+    private void Tell(HandoffPhase from, HandoffPhase to, HandoffSignal signal, TimeSpan took)
+    {
+        try
+        {
+            Left?.Invoke(from, took);
+            metrics.PhaseLeft(from, took);
+            Log.Moved(logger, from, to, signal, took.TotalMilliseconds);
+        }
+        catch (Exception)
+        {
+            // A logger or a meter's listener of the app's that throws must not undo a move that is made.
+        }
+    }
 
     /// <summary>Runs the app's callbacks on their own: one that blocks or throws must not undo a handoff that is done.</summary>
     private async Task RetireAsync()

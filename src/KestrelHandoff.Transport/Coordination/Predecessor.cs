@@ -12,9 +12,10 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Predecessor(
     InstanceState state, ListenerTable listeners, ControlServer control, Deadlines deadlines, ISuccessorProbe? probe = null)
 {
-    /// <summary>Hands over. When it returns the successor serves and this instance's gates are shut for good.</summary>
-    /// <exception cref="Exception">The successor did not get as far; nothing has changed for clients.</exception>
-    public async Task GiveAsync(Handoff handoff, Greeting greeting, CancellationToken cancellationToken)
+    /// <summary>Hands over. When it returns the successor serves and this instance's gates are shut.</summary>
+    /// <returns>The names of the listeners that the successor has.</returns>
+    /// <exception cref="Exception">The successor did not get as far; it must go, and this instance accept again.</exception>
+    public async Task<IReadOnlySet<string>> GiveAsync(Handoff handoff, Greeting greeting, CancellationToken cancellationToken)
     {
         var (channel, hello) = greeting;
         handoff.Update(report => report with { Successor = new(hello.ProcessId, state.Generation + 1) });
@@ -24,6 +25,7 @@ internal sealed class Predecessor(
         await OfferAsync(channel, offered, cancellationToken);
 
         var (ready, _) = await deadlines.ExpectAsync<Ready>(channel, HandoffStep.Ready, cancellationToken);
+        CheckClaims(offered, ready);
         handoff.Update(report => report with { Listeners = Fates(offered, ready) });
         state.Move(HandoffSignal.SuccessorReady);
 
@@ -40,20 +42,16 @@ internal sealed class Predecessor(
         state.Move(HandoffSignal.SuccessorAccepts);
 
         // Both accept for a moment: nobody is refused. What this instance has accepted by now it serves to the end.
+        // From here a stop of this host calls nothing off: the successor has clients already.
         await listeners.ShutGatesAsync();
-        await ConfirmAsync(channel, cancellationToken);
-        await listeners.ReleaseAsync(Claimed(ready));
-        state.Move(HandoffSignal.Confirmed);
+        await ConfirmAsync(channel, CancellationToken.None);
+        return Claimed(ready);
     }
 
-    /// <summary>Tells the successor why it is over.</summary>
-    public async Task CallOffAsync(ControlChannel channel, Exception reason)
-    {
-        await channel.RefuseAsync(reason, deadlines);
-        channel.Dispose();
-    }
+    /// <summary>After the confirmation: closes this instance's listeners.</summary>
+    public Task ReleaseAsync(IReadOnlySet<string> claimed) => listeners.ReleaseAsync(claimed);
 
-    /// <summary>When the successor is gone: accepts again, if it had stopped.</summary>
+    /// <summary>Accepts again, if it had stopped.</summary>
     public void TakeBack() => listeners.OpenGates();
 
     private async Task WelcomeAsync(Handoff handoff, ControlChannel channel, Hello hello, CancellationToken cancellationToken)
@@ -120,6 +118,24 @@ internal sealed class Predecessor(
         {
             control.Resume(socket);
             throw;
+        }
+    }
+
+    /// <summary>A successor that took nothing serves nobody: the wrong program, or the right one started to do something else.</summary>
+    private static void CheckClaims(IReadOnlyList<HandoffListener> offered, Ready ready)
+    {
+        var claimed = Claimed(ready);
+        if (claimed.FirstOrDefault(name => !offered.Any(listener => listener.Name == name)) is { } unknown)
+        {
+            throw new ControlException(ControlProtocol.Reasons.Malformed, $"The successor says it adopted '{unknown}', which was not offered.");
+        }
+
+        if (offered.Count > 0 && claimed.Count == 0)
+        {
+            throw new HandoffException(
+                HandoffFailure.Refused,
+                $"The successor is ready, but has none of the listeners offered: {string.Join(", ", offered.Select(listener => listener.Name))}. "
+                + "It must bind at least one of these endpoints; to move to other ones altogether, stop and start.");
         }
     }
 

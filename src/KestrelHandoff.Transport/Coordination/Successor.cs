@@ -17,6 +17,7 @@ internal sealed class Successor(
     private ControlChannel? _channel;
     private Welcome? _welcome;
     private DescriptorHandle[] _streams = [];
+    private Task<ControlChannel.Received?> _word = Task.FromResult<ControlChannel.Received?>(null); // what the predecessor says next
 
     /// <summary>The priority to take at the commit; null if this instance started with its own.</summary>
     public string? Priority { get; set; }
@@ -48,8 +49,10 @@ internal sealed class Successor(
         }
 
         state.Generation = _welcome.Generation;
+        state.IsConfirmed = false;
         listeners.OpensAtBind = false;
         state.Move(HandoffSignal.Offered);
+        _word = HearAsync(CancellationToken.None); // the life-line is listened to from here on, whatever the app takes its time for
         Log.Joined(logger, _welcome.HandoffId, _welcome.ProcessId, _welcome.Generation, count);
     }
 
@@ -58,21 +61,27 @@ internal sealed class Successor(
     /// <exception cref="HandoffException">The predecessor called the handoff off: this instance must not serve.</exception>
     public async Task<(ControlSocket? Control, bool IsAlone)> StandByAsync(CancellationToken cancellationToken)
     {
-        if (readiness is not null)
+        try
         {
-            await readiness.WaitAsync(cancellationToken);
+            await WaitUntilReadyAsync(cancellationToken);
+            state.Move(HandoffSignal.AppReady);
+            await AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
+            return await ObeyAsync(cancellationToken);
         }
-
-        state.Move(HandoffSignal.AppReady);
-        await AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
-        return await ObeyAsync(cancellationToken);
+        catch
+        {
+            // What the predecessor does not hear it must see: it may have shut its gates already, and opens them at the end of the life-line.
+            listeners.GiveBackPaths();
+            _channel!.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Returns when the predecessor has exited.</summary>
     /// <exception cref="HandoffException">It did not get our Confirmed in time, and serves on.</exception>
     public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
     {
-        while (await HearAsync(cancellationToken) is { } word)
+        while (await NextAsync(cancellationToken) is { } word)
         {
             word.Dispose();
             ThrowIfOff(word.Message);
@@ -82,15 +91,70 @@ internal sealed class Successor(
         _channel!.Dispose();
     }
 
+    /// <summary>The predecessor is gone before it had said anything about it: what it left is this instance's.</summary>
+    public void Inherit()
+    {
+        Settle();
+        listeners.TakePaths();
+    }
+
+    /// <summary>This instance is here to stay: it loses the marks of its start, and closes what it has no use for.</summary>
+    private void Settle()
+    {
+        StartupPriority.Restore(Priority);
+        if (_streams is [var output, var error])
+        {
+            StandardStreams.Replace(output, error);
+            output.Dispose();
+            error.Dispose();
+        }
+
+        // Out of the predecessor's session: a terminal that closes with it must not end this instance.
+        // It fails only where this instance leads a group already, and then it has nothing to leave.
+        _ = Libc.NewSession();
+        listeners.CloseUnclaimed();
+    }
+
+    /// <summary>Waits for the health checks, but not longer than the predecessor waits for them.</summary>
+    private async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
+    {
+        if (readiness is null)
+        {
+            return;
+        }
+
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var ready = readiness.WaitAsync(stop.Token);
+        if (await Task.WhenAny(ready, _word) != ready && await _word is { Message: Abort or Refuse } off)
+        {
+            await stop.CancelAsync();
+            await ready.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            ThrowIfOff(off.Message);
+        }
+
+        await ready;
+    }
+
+    private async Task<ControlChannel.Received?> NextAsync(CancellationToken cancellationToken)
+    {
+        var word = await _word.WaitAsync(cancellationToken);
+        if (word is not null)
+        {
+            _word = HearAsync(CancellationToken.None);
+        }
+
+        return word;
+    }
+
     private async Task<ControlChannel.Received?> HearAsync(CancellationToken cancellationToken)
     {
         try
         {
             return await _channel!.ReceiveAsync(cancellationToken);
         }
-        catch (EndOfStreamException)
+        catch (Exception e) when (e is EndOfStreamException or ObjectDisposedException or SocketException { SocketErrorCode: SocketError.OperationAborted })
         {
-            return null; // killed in the middle of a word
+            return null; // killed in the middle of a word, or this instance listens no more
         }
     }
 
@@ -111,7 +175,7 @@ internal sealed class Successor(
     {
         while (true)
         {
-            using var received = await HearAsync(cancellationToken);
+            using var received = await NextAsync(cancellationToken);
             ThrowIfOff(received?.Message);
             switch (received?.Message)
             {
@@ -124,11 +188,15 @@ internal sealed class Successor(
                     break;
                 case Confirm confirm:
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;
+                    listeners.TakePaths();
                     await AnswerAsync(new Confirmed(), cancellationToken);
+                    state.IsConfirmed = true;
                     return (socket, false);
                 case null:
                     // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here.
                     Activate();
+                    listeners.TakePaths();
+                    state.IsConfirmed = true;
                     return (null, true);
                 default:
                     throw new ControlException(
@@ -145,29 +213,18 @@ internal sealed class Successor(
             return; // it serves already: the predecessor died between Commit and Confirm
         }
 
-        StartupPriority.Restore(Priority);
-        if (_streams is [var output, var error])
-        {
-            StandardStreams.Replace(output, error);
-            output.Dispose();
-            error.Dispose();
-        }
-
-        // Out of the predecessor's session: a terminal that closes with it must not end this instance.
-        // It fails only where this instance leads a group already, and then it has nothing to leave.
-        _ = Libc.NewSession();
-        listeners.CloseUnclaimed();
-        listeners.TakePaths();
+        Settle();
         listeners.OpenGates();
         state.Move(HandoffSignal.Committed);
     }
 
     private void ThrowIfOff(ControlMessage? message)
     {
-        if (message is Abort abort)
+        if (message is Abort or Refuse)
         {
             listeners.GiveBackPaths();
-            throw new HandoffException(HandoffFailure.Refused, $"The predecessor called the handoff off: {abort.Detail}");
+            var detail = message is Abort abort ? abort.Detail : ((Refuse)message).Detail;
+            throw new HandoffException(HandoffFailure.Refused, $"The predecessor called the handoff off: {detail}");
         }
     }
 

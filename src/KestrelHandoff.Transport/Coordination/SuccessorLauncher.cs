@@ -25,14 +25,14 @@ internal sealed class SuccessorLauncher(
     /// <exception cref="EndOfStreamException">It exited.</exception>
     public async Task<Greeting> LaunchAsync(Handoff handoff, Func<Greeting, Task> greet, CancellationToken cancellationToken)
     {
-        var plan = LaunchPlan.Make(startedAs, options.Value);
         if (control.Path is null)
         {
             control.Start(ControlSocket.Bind(PrivateSocket.NewPath()), greet);
         }
 
-        var process = handoff.Process = SuccessorProcess.Start(plan, control.Path!, handoff.Token);
-        Log.Launched(logger, handoff.Id, process.ProcessId, plan.Executable);
+        var process = handoff.Process = await StartupPriority.RunLoweredAsync(
+            priority => SuccessorProcess.Start(LaunchPlan.Make(startedAs, options.Value), control.Path!, handoff.Token, priority));
+        Log.Launched(logger, handoff.Id, process.ProcessId, process.Program);
 
         using var watch = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken); // ended when either task has
         var exited = process.WaitForExitAsync(watch.Token);
@@ -51,10 +51,21 @@ internal sealed class SuccessorLauncher(
         return greeting;
     }
 
-    /// <summary>After a failure: sees to it that no successor of ours is left.</summary>
+    /// <summary>After a failure: tells the successor why it is over, and sees to it that none of ours is left.</summary>
+    /// <param name="handoff">The handoff that failed.</param>
+    /// <param name="reason">What it failed of.</param>
+    /// <param name="mayHaveClients">It accepts already: it is given the time to end their connections.</param>
     /// <returns>Its exit code, if it ended by itself; null if it had to be killed, or was not launched here.</returns>
-    public async Task<int?> EndAsync(Handoff handoff, bool awaitExit)
+    public async Task<int?> EndAsync(Handoff handoff, Exception reason, bool mayHaveClients)
     {
+        handoff.Greeted.TrySetCanceled(CancellationToken.None); // a Hello that comes now is refused
+        var greeting = handoff.Successor ?? (handoff.Greeted.Task.IsCompletedSuccessfully ? await handoff.Greeted.Task : null);
+        if (greeting is not null)
+        {
+            await greeting.Channel.RefuseAsync(reason, deadlines);
+            greeting.Channel.Dispose();
+        }
+
         if (options.Value.ControlSocketPath is null)
         {
             await control.DisposeAsync(); // the private socket of this handoff
@@ -66,15 +77,23 @@ internal sealed class SuccessorLauncher(
             return null;
         }
 
-        using var patience = new CancellationTokenSource(awaitExit ? LastBreath : TimeSpan.Zero, time);
+        var mayEndByItself = PeerGone.Is(reason) || mayHaveClients;
+        using var patience = new CancellationTokenSource(mayEndByItself ? LastBreath : TimeSpan.Zero, time);
         try
         {
             return await process.WaitForExitAsync(patience.Token);
         }
         catch (OperationCanceledException)
         {
-            process.Kill();
-            await process.WaitForExitAsync(CancellationToken.None);
+            if (process.TryKill())
+            {
+                await process.WaitForExitAsync(CancellationToken.None);
+            }
+            else
+            {
+                Log.NotKilled(logger, handoff.Id, process.ProcessId);
+            }
+
             return null;
         }
     }

@@ -36,6 +36,9 @@ internal static partial class Log
     [LoggerMessage(108, LogLevel.Error, "A callback of the app on Retiring failed; the drain goes on.")]
     public static partial void RetiringCallbackFailed(ILogger logger, Exception exception);
 
+    [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed; it was told not to serve.")]
+    public static partial void NotKilled(ILogger logger, Guid handoffId, int processId);
+
     // 2xx: successor
 
     [LoggerMessage(200, LogLevel.Information, "Handoff {HandoffId}: joined process {ProcessId} as generation {Generation}; it offers {Count} listeners.")]

@@ -15,19 +15,30 @@ internal static class StartupPriority
 
     private const int Lowest = 19;
 
-    /// <summary>Runs <paramref name="start"/>, which starts a process, so that the process has the lower priority.</summary>
+    /// <summary>
+    /// Runs <paramref name="start"/>, which starts a process, so that the process has the lower priority; on a thread of its own, for
+    /// priorities are a thread's (sched(7)), a new process has that of the thread that started it, and a launch keeps a thread busy
+    /// that clients wait for where the pool has few.
+    /// </summary>
     /// <param name="start">Gets the priority to return to, as text for the environment; null if it is not lowered.</param>
-    public static T Lowered<T>(Func<string?, T> start)
+    public static Task<T> RunLoweredAsync<T>(Func<string?, T> start)
     {
-        // Priorities are a thread's (sched(7)), and a new process has that of the thread that started it.
-        var normal = Libc.GetThreadPriority(0);
-        return OnThreadOfItsOwn(() => CanReturn(normal))
-            ? OnThreadOfItsOwn(() =>
+        var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var thread = new Thread(() =>
+        {
+            try
             {
-                _ = Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + Steps));
-                return start(normal.ToString(CultureInfo.InvariantCulture));
-            })
-            : start(null);
+                var normal = Libc.GetThreadPriority(0);
+                result.SetResult(start(TryLower(normal) ? normal.ToString(CultureInfo.InvariantCulture) : null));
+            }
+            catch (Exception e)
+            {
+                result.SetException(e);
+            }
+        })
+        { IsBackground = true, Name = "Handoff launch" };
+        thread.Start();
+        return result.Task;
     }
 
     /// <summary>Gives all threads of this process the priority that its predecessor had.</summary>
@@ -50,25 +61,9 @@ internal static class StartupPriority
         }
     }
 
-    private static bool CanReturn(int normal) =>
-        Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + 1)) && Libc.TrySetThreadPriority(0, normal);
-
-    private static T OnThreadOfItsOwn<T>(Func<T> function)
-    {
-        var result = new TaskCompletionSource<T>();
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                result.SetResult(function());
-            }
-            catch (Exception e)
-            {
-                result.SetException(e);
-            }
-        });
-        thread.Start();
-        thread.Join();
-        return result.Task.GetAwaiter().GetResult();
-    }
+    /// <summary>Lowers this thread's priority, if it could be raised again.</summary>
+    private static bool TryLower(int normal) =>
+        Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + 1))
+        && Libc.TrySetThreadPriority(0, normal)
+        && Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + Steps));
 }

@@ -12,9 +12,9 @@ internal sealed class SuccessorProcess : IDisposable
     private readonly StartupOutput _output = new();
     private readonly Task _copied;
 
-    private SuccessorProcess(Process process)
+    private SuccessorProcess(Process process, string program)
     {
-        _process = process;
+        (_process, Program) = (process, program);
         ProcessId = process.Id; // the process object forgets it when it is disposed
         _copied = Task.WhenAll(
             _output.CopyAsync(process.StandardOutput.BaseStream, Console.OpenStandardOutput()),
@@ -23,10 +23,12 @@ internal sealed class SuccessorProcess : IDisposable
 
     public int ProcessId { get; }
 
+    public string Program { get; }
+
     public string Output => _output.ToString();
 
     /// <exception cref="HandoffException">The program cannot be run.</exception>
-    public static SuccessorProcess Start(LaunchPlan plan, string controlPath, string token)
+    public static SuccessorProcess Start(LaunchPlan plan, string controlPath, string token, string? priority)
     {
         var start = new ProcessStartInfo(plan.Executable, plan.Arguments)
         {
@@ -43,13 +45,10 @@ internal sealed class SuccessorProcess : IDisposable
 
         start.Environment[LaunchPlan.SocketVariable] = controlPath;
         start.Environment[LaunchPlan.TokenVariable] = token;
+        start.Environment[LaunchPlan.PriorityVariable] = priority;
         try
         {
-            return new(StartupPriority.Lowered(priority =>
-            {
-                start.Environment[LaunchPlan.PriorityVariable] = priority;
-                return Process.Start(start)!;
-            }));
+            return new(Process.Start(start)!, plan.Executable);
         }
         catch (Exception e) when (e is Win32Exception or IOException)
         {
@@ -67,7 +66,20 @@ internal sealed class SuccessorProcess : IDisposable
         return _process.ExitCode;
     }
 
-    public void Kill() => _process.Kill(entireProcessTree: true);
+    /// <summary>Ends it and what it has started.</summary>
+    /// <returns>False if it may not be done: it runs as another user by now, or something it started does.</returns>
+    public bool TryKill()
+    {
+        try
+        {
+            _process.Kill(entireProcessTree: true);
+            return true;
+        }
+        catch (Exception e) when (e is Win32Exception or AggregateException)
+        {
+            return _process.HasExited;
+        }
+    }
 
     public void Dispose() => _process.Dispose();
 }

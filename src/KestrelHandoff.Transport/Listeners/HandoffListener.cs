@@ -113,18 +113,15 @@ internal sealed class HandoffListener : IConnectionListener
     /// <summary>Closes this instance's copy at once: Kestrel disposes only when its connections are gone, and till then clients would wait unserved.</summary>
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {
+        _table.Remove(this); // not offered any more, and its name is free for the endpoint's next listener
         await StopAcceptingAsync(isUnbound: true);
         Release();
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await UnbindAsync();
-        _table.Remove(this);
-    }
+    public ValueTask DisposeAsync() => UnbindAsync();
 
     /// <summary>Closes this instance's copy of the listener. Only with the gate shut for good: the number may be used again.</summary>
-    public void Release()
+    private void Release()
     {
         _socket.Dispose();
         _descriptor.Dispose();

@@ -34,8 +34,7 @@ internal sealed class HandoffListenerFactory(
             Log.ListenerAdopted(logger, name, descriptor.LocalEndPoint);
         }
 
-        var listener = new HandoffListener(table, descriptor, connections, table.OpensAtBind, logger, time);
-        table.Add(listener);
-        return ValueTask.FromResult<IConnectionListener>(listener);
+        return ValueTask.FromResult<IConnectionListener>(
+            table.Add(isOpen => new HandoffListener(table, descriptor, connections, isOpen, logger, time)));
     }
 }

@@ -35,7 +35,16 @@ internal static class ListenSocket
     private static ListenerDescriptor BindSocket(EndPoint endPoint, string name, TransportSettings settings)
     {
         var socket = settings.CreateBoundListenSocket?.Invoke(endPoint) ?? CreateBound(endPoint);
-        socket.Listen(settings.Backlog);
+        try
+        {
+            socket.Listen(settings.Backlog);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+
         var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
         if (endPoint is UnixDomainSocketEndPoint)
         {
@@ -52,7 +61,10 @@ internal static class ListenSocket
 
     private static Socket CreateBound(EndPoint endPoint)
     {
-        var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Unspecified);
+        // Tcp by name: only then does Socket.Bind set SO_REUSEADDR (pal_networking.c, SystemNative_Bind), and only with that can an
+        // instance that comes back at once bind a port whose last connections are in TIME_WAIT.
+        var protocol = endPoint is IPEndPoint ? ProtocolType.Tcp : ProtocolType.Unspecified;
+        var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, protocol);
         try
         {
             if (endPoint is IPEndPoint { Address: var address } && address.Equals(IPAddress.IPv6Any))

@@ -71,11 +71,14 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
-    public void Add(HandoffListener listener)
+    /// <summary>Adds the listener that <paramref name="make"/> makes, given whether its gate is open.</summary>
+    public HandoffListener Add(Func<bool, HandoffListener> make)
     {
-        lock (_sync)
+        lock (_sync) // both in one: gates that open in between would miss it
         {
+            var listener = make(OpensAtBind);
             _listeners.Add(listener);
+            return listener;
         }
     }
 
@@ -124,18 +127,13 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
 
     public void OpenGates()
     {
-        OpensAtBind = true;
-        foreach (var listener in Listeners)
+        foreach (var listener in Switch(opensAtBind: true))
         {
             listener.OpenGate();
         }
     }
 
-    public Task ShutGatesAsync()
-    {
-        OpensAtBind = false;
-        return Task.WhenAll(Listeners.Select(listener => listener.ShutGateAsync()));
-    }
+    public Task ShutGatesAsync() => Task.WhenAll(Switch(opensAtBind: false).Select(listener => listener.ShutGateAsync()));
 
     /// <summary>After the handoff is confirmed: closes this instance's copies. The paths of <paramref name="claimed"/> are the successor's now; others go.</summary>
     public async Task ReleaseAsync(IReadOnlySet<string> claimed)
@@ -153,7 +151,15 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
             }
 
             await listener.UnbindAsync();
-            listener.Release();
+        }
+    }
+
+    private HandoffListener[] Switch(bool opensAtBind)
+    {
+        lock (_sync)
+        {
+            OpensAtBind = opensAtBind;
+            return [.. _listeners];
         }
     }
 }

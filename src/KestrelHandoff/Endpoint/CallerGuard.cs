@@ -1,5 +1,9 @@
 using System.Net;
+using System.Net.Sockets;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Interop;
 using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 
@@ -35,10 +39,16 @@ internal static class CallerGuard
                 + "app.MapSocketHandoff().RequireAuthorization(…).";
         }
 
+        if (HttpProtocol.IsHttp10(context.Request.Protocol))
+        {
+            return "The request is HTTP/1.0, which is what nginx speaks to an upstream if not told otherwise. Call this instance directly with HTTP/1.1, "
+                + "or give the endpoint an authorisation policy: app.MapSocketHandoff().RequireAuthorization(…).";
+        }
+
         var remote = context.Connection.RemoteIpAddress;
         if (remote is null)
         {
-            return null; // a Unix socket has no address, and only who may open its file can call
+            return UnixRefusal(context);
         }
 
         if (!IPAddress.IsLoopback(remote.IsIPv4MappedToIPv6 ? remote.MapToIPv4() : remote))
@@ -50,6 +60,20 @@ internal static class CallerGuard
         return IsOwnName(context.Request.Host.Host)
             ? null
             : $"'{context.Request.Host.Host}' is a name that others may control. Call as localhost or by address, or give the endpoint an authorisation policy.";
+    }
+
+    /// <summary>A Unix socket has no address, but the kernel says who calls; the file's mode may let others in, such as a proxy.</summary>
+    private static string? UnixRefusal(HttpContext context)
+    {
+        if (context.Features.Get<IConnectionSocketFeature>()?.Socket is not { AddressFamily: AddressFamily.Unix } socket)
+        {
+            return "The caller cannot be told: give the endpoint an authorisation policy: app.MapSocketHandoff().RequireAuthorization(…).";
+        }
+
+        var caller = socket.GetPeerCredentials().UserId;
+        return caller == Libc.EffectiveUser() || caller == 0
+            ? null
+            : $"uid {caller} is not the user of this app (uid {Libc.EffectiveUser()}). Call as that user, or give the endpoint an authorisation policy.";
     }
 
     private static bool IsOwnName(string host) =>

@@ -35,7 +35,11 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
 
     public Task GetAsync(HttpContext context) => CallerGuard.Refusal(context) is { } refusal
         ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
-        : WriteAsync(context, StatusCodes.Status200OK, "application/json", handoff.GetStatus(), ReadableJson.Context.HandoffStatus);
+        : WriteAsync(context, StatusCodes.Status200OK, "application/json", WithoutOutput(handoff.GetStatus()), ReadableJson.Context.HandoffStatus);
+
+    /// <summary>What a successor wrote may hold secrets: it goes to the log and to who asked for the handoff, not to everybody on this machine.</summary>
+    private static HandoffStatus WithoutOutput(HandoffStatus status) =>
+        status with { LastHandoff = status.LastHandoff is { } last ? last with { StartupOutput = null } : null };
 
     private static Task WriteFailureAsync(HttpContext context, HandoffException e)
     {
@@ -52,7 +56,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
             HandoffFailure.Stopped => (StatusCodes.Status503ServiceUnavailable, "stopped", "The host was stopped."),
             _ => throw new InvalidOperationException($"{e.Failure} has no status code.", e),
         };
-        return WriteProblemAsync(context, status, type, title, $"{e.Message} This instance goes on serving.", e.Report);
+        return WriteProblemAsync(context, status, type, title, e.Failure is HandoffFailure.AlreadyRunning or HandoffFailure.Stopped ? e.Message : $"{e.Message} This instance goes on serving.", e.Report);
     }
 
     private static Task WriteProblemAsync(

@@ -16,4 +16,7 @@ internal static partial class HttpLog
 
     [LoggerMessage(603, LogLevel.Debug, "Listener {Listener} did not answer HTTP to a probe.")]
     public static partial void NotHttp(ILogger logger, string listener, Exception exception);
+
+    [LoggerMessage(604, LogLevel.Warning, "SIGUSR2 started no handoff: {Reason}")]
+    public static partial void SignalRefused(ILogger logger, string reason);
 }

@@ -25,9 +25,7 @@ public sealed class SuccessorTests : IDisposable
     {
         _predecessor = new(_pair.Near);
         _state = new(TimeProvider.System, new HandoffMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()), NullLogger<InstanceState>.Instance);
-        var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, new ConnectionRegistry());
-        var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
-        _successor = new(_state, _listeners, connections, deadlines, NullLogger<Successor>.Instance);
+        _successor = MakeSuccessor(readiness: null);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -125,6 +123,48 @@ public sealed class SuccessorTests : IDisposable
         Assert.Contains("since 12:00:00Z", refused.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task StandBy_CalledOffWhileTheHealthChecksAreRed_MustNotServeAndWaitsNoLonger()
+    {
+        var successor = MakeSuccessor(new NeverReady());
+        await JoinAsync(successor);
+        await SayAsync(new Abort("no Ready"));
+        await Assert.ThrowsAsync<HandoffException>(() => successor.StandByAsync(Cancel)).OrHang();
+    }
+
+    [Fact]
+    public async Task StandBy_Refused_MustNotServe()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit(), new Refuse("malformed", "no such listener"));
+        var off = await Assert.ThrowsAsync<HandoffException>(() => _successor.StandByAsync(Cancel)).OrHang();
+        Assert.Contains("no such listener", off.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task StandBy_HostStopsAfterCommit_PredecessorSeesTheEnd()
+    {
+        using var stop = new CancellationTokenSource();
+        await JoinAsync();
+        await SayAsync(new Commit());
+        var standingBy = _successor.StandByAsync(stop.Token);
+        Assert.Equal(["ready", "accepting"], await HeardAsync(2));
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => standingBy).OrHang();
+        Assert.Null(await _predecessor.ReceiveAsync(Cancel).OrHang());
+    }
+
+    [Fact]
+    public async Task IsConfirmed_OnlyWhenThePredecessorLetsGo()
+    {
+        Assert.True(_state.IsConfirmed);
+        await JoinAsync();
+        Assert.False(_state.IsConfirmed);
+        await SayAsync(new Commit(), new Confirm());
+        await _successor.StandByAsync(Cancel).OrHang();
+        Assert.True(_state.IsConfirmed);
+    }
+
     public void Dispose()
     {
         _pair.Dispose();
@@ -132,10 +172,19 @@ public sealed class SuccessorTests : IDisposable
         _services.Dispose();
     }
 
-    private async Task JoinAsync()
+    private Successor MakeSuccessor(IReadiness? readiness)
+    {
+        var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, new ConnectionRegistry());
+        var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
+        return new(_state, _listeners, connections, deadlines, NullLogger<Successor>.Instance, readiness);
+    }
+
+    private Task JoinAsync() => JoinAsync(_successor);
+
+    private async Task JoinAsync(Successor successor)
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
-        await _successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
+        await successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
         Assert.IsType<Hello>((await _predecessor.ReceiveAsync(Cancel).OrHang())!.Message);
     }
 
@@ -156,5 +205,12 @@ public sealed class SuccessorTests : IDisposable
         }
 
         return heard;
+    }
+
+    private sealed class NeverReady : IReadiness
+    {
+        public Task WaitAsync(CancellationToken cancellationToken) => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+
+        public string? SchemeOf(System.Net.EndPoint endPoint) => null;
     }
 }

@@ -1,6 +1,9 @@
 using System.Net;
+using System.Net.Sockets;
 using KestrelHandoff.Endpoint;
+using KestrelHandoff.Transport.Interop;
 using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 
 namespace KestrelHandoff.Tests.Endpoint;
@@ -12,6 +15,7 @@ public sealed class CallerGuardTests
     public CallerGuardTests()
     {
         _context.Request.Host = new("localhost:5000");
+        _context.Request.Protocol = "HTTP/1.1";
         From("127.0.0.1");
     }
 
@@ -39,9 +43,31 @@ public sealed class CallerGuardTests
     }
 
     [Fact]
-    public void Refusal_UnixSocket_IsNone()
+    public void Refusal_UnixSocketOfTheSameUser_IsNone()
+    {
+        var (ours, theirs) = Libc.SocketPair();
+        using var socket = new Socket(ours);
+        using (theirs)
+        {
+            _context.Connection.RemoteIpAddress = null;
+            _context.Features.Set<IConnectionSocketFeature>(new SocketFeature(socket));
+            Assert.Null(CallerGuard.Refusal(_context));
+        }
+    }
+
+    [Fact]
+    public void Refusal_NoAddressAndNoSocket_NamesTheRemedy()
     {
         _context.Connection.RemoteIpAddress = null;
+        Assert.Contains("RequireAuthorization", CallerGuard.Refusal(_context), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Refusal_Http10_IsTakenForAProxy()
+    {
+        _context.Request.Protocol = "HTTP/1.0";
+        Assert.Contains("nginx", CallerGuard.Refusal(_context), StringComparison.Ordinal);
+        _context.Request.Protocol = "HTTP/2";
         Assert.Null(CallerGuard.Refusal(_context));
     }
 
@@ -160,6 +186,8 @@ public sealed class CallerGuardTests
         _context.Request.Headers.Origin = "http://evil.example:5000";
         Assert.Contains("another site", CallerGuard.Refusal(_context), StringComparison.Ordinal);
     }
+
+    private sealed record SocketFeature(Socket Socket) : IConnectionSocketFeature;
 
     private void From(string address) => _context.Connection.RemoteIpAddress = IPAddress.Parse(address);
 

@@ -58,7 +58,8 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
         Assert.Equal($"urn:kestrel-handoff:{type}", problem.GetProperty("type").GetString());
         Assert.Equal(status, problem.GetProperty("status").GetInt32());
         Assert.NotEqual("", problem.GetProperty("title").GetString());
-        Assert.Equal("What happened. This instance goes on serving.", problem.GetProperty("detail").GetString());
+        var servesOn = failure is HandoffFailure.AlreadyRunning or HandoffFailure.Stopped ? "" : " This instance goes on serving.";
+        Assert.Equal($"What happened.{servesOn}", problem.GetProperty("detail").GetString());
         Assert.False(problem.TryGetProperty("report", out _));
     }
 

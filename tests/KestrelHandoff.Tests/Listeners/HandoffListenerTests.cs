@@ -183,10 +183,9 @@ public sealed class HandoffListenerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Dispose_AfterReleaseAndTwice_IsFine()
+    public async Task Dispose_AfterUnbindAndTwice_IsFine()
     {
         await _listener.UnbindAsync(Cancel).OrHang();
-        _listener.Release();
         await _listener.DisposeAsync().OrHang();
         await _listener.DisposeAsync().OrHang();
         Assert.Null(await _listener.AcceptAsync(Cancel).OrHang());

@@ -47,6 +47,24 @@ public sealed class ListenSocketTests : IDisposable
     }
 
     [Fact]
+    public async Task Bind_PortWithConnectionsInTimeWait_IsFree()
+    {
+        EndPoint endPoint;
+        using (var first = Bind(ListenerHost.AnyPort))
+        {
+            endPoint = first.LocalEndPoint;
+            using var listener = first.CreateSocket();
+            using var client = await Clients.ConnectAsync(endPoint);
+            var accepted = await listener.AcceptAsync(TestContext.Current.CancellationToken);
+            accepted.Dispose(); // the server closes first, so the server has the TIME_WAIT
+            Assert.Equal(0, await client.ReceiveAsync(new byte[1], TestContext.Current.CancellationToken).OrHang());
+        }
+
+        using var second = Bind(endPoint);
+        Assert.Equal(endPoint, second.LocalEndPoint);
+    }
+
+    [Fact]
     public void Bind_PortInUse_IsWhatKestrelKnows()
     {
         using var descriptor = Bind(ListenerHost.AnyPort);
