@@ -27,6 +27,9 @@ public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset Start
     /// <summary>The probe and warm-up, if they ran.</summary>
     public HandoffProbe? Probe { get; init; }
 
+    /// <summary>Live connections that the successor had taken over when the answer was written: those that were between two requests. More follow as their requests end.</summary>
+    public int ConnectionsMigrated { get; init; }
+
     /// <summary>Connections the predecessor still had when it began to drain.</summary>
     public int ConnectionsDraining { get; init; }
 

@@ -42,6 +42,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<InstanceState>();
         services.TryAddSingleton<Predecessor>();
         services.TryAddSingleton<Successor>();
+        services.TryAddSingleton<Migration>();
         services.TryAddSingleton<Drain>();
         services.TryAddSingleton<HandoffCoordinator>();
         services.TryAddSingleton<ISocketHandoff, SocketHandoff>();

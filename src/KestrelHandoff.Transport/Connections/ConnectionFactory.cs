@@ -38,13 +38,15 @@ internal sealed class ConnectionFactory : IDisposable
     /// <param name="received">Bytes the predecessor had received and not consumed: they come before all that is received here.</param>
     /// <param name="connectionId">The id the connection had at the predecessor; <see langword="null"/>: one of our own.</param>
     /// <param name="listenerName">The listener it came by.</param>
+    /// <param name="isBetween">It was taken between two exchanges, and can be taken again before the next.</param>
     public HandoffConnection Create(
         Socket socket,
         EndPoint? localEndPoint = null,
         EndPoint? remoteEndPoint = null,
         ReadOnlyMemory<byte> received = default,
         string? connectionId = null,
-        string? listenerName = null)
+        string? listenerName = null,
+        bool isBetween = false)
     {
         if (_noDelay && socket.ProtocolType == ProtocolType.Tcp)
         {
@@ -53,6 +55,11 @@ internal sealed class ConnectionFactory : IDisposable
 
         var lane = _lanes[Interlocked.Increment(ref _next) % (uint)_lanes.Length];
         var connection = new HandoffConnection(socket, lane, localEndPoint, remoteEndPoint, connectionId) { ListenerName = listenerName };
+        if (isBetween)
+        {
+            connection.BeginBetween();
+        }
+
         lane.Registry.Add(connection);
         connection.Start(received);
         return connection;

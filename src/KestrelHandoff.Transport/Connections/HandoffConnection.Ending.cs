@@ -33,6 +33,12 @@ internal sealed partial class HandoffConnection
         }
 
         await _receiving;
+        if (_isHeld)
+        {
+            _input.Complete();
+            _ownTransport.Inner.Complete();
+        }
+
         await _sending;
         if (first)
         {

@@ -36,6 +36,11 @@ internal sealed partial class HandoffConnection
             await using var giveUp = cancellationToken.UnsafeRegister(static c => ((HandoffConnection)c!).GiveUpRelease(), this);
             _ownTransport.Output.Complete();
             await _receiving;
+            if (_isHeld)
+            {
+                _input.Complete();
+            }
+
             await _sending;
             released = TakeSocket();
             FireConnectionClosed();
@@ -92,6 +97,7 @@ internal sealed partial class HandoffConnection
             Socket = _socket,
             Leftover = leftover,
             ConnectionId = ConnectionId,
+            ListenerName = ListenerName,
             LocalEndPoint = LocalEndPoint,
             RemoteEndPoint = RemoteEndPoint,
         };
@@ -123,13 +129,13 @@ internal sealed partial class HandoffConnection
         try
         {
             // The writer is complete by now: before that, TryRead holds back bytes that were examined and not consumed.
-            if (!_ownTransport.Input.TryRead(out var result))
+            if (!_ownTransport.Inner.TryRead(out var result))
             {
                 return null;
             }
 
             var leftover = result.Buffer.ToArray();
-            _ownTransport.Input.Complete();
+            _ownTransport.Inner.Complete();
             return leftover;
         }
         catch (InvalidOperationException)

@@ -16,7 +16,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
     private readonly Socket _socket;
     private readonly ConnectionLane _lane;
-    private readonly DuplexPipe _ownTransport;
+    private readonly BoundaryPipe _ownTransport;
     private readonly PipeWriter _input;
     private readonly PipeReader _output;
     private readonly CancellationTokenSource _connectionClosed = new();
@@ -48,7 +48,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
         var output = new Pipe(lane.OutputOptions);
         _input = input.Writer;
         _output = output.Reader;
-        _transport = _ownTransport = new DuplexPipe(input.Reader, output.Writer);
+        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, output.Writer);
         ConnectionClosed = _connectionClosed.Token;
     }
 
@@ -120,7 +120,11 @@ internal sealed partial class HandoffConnection : ConnectionContext
                 }
 
                 _input.Advance(count);
-                var flush = _input.FlushAsync();
+                if (!TryFlush(out var flush))
+                {
+                    break;
+                }
+
                 if (IsInputDone(flush.IsCompletedSuccessfully ? flush.Result : await PausedAsync(flush)))
                 {
                     break;
@@ -130,6 +134,11 @@ internal sealed partial class HandoffConnection : ConnectionContext
         catch (Exception e)
         {
             error = Unexpected(e);
+        }
+
+        if (_isHeld)
+        {
+            return; // the server must not see an end: what it has not read goes along
         }
 
         _input.Complete(_phase == Phase.Ended ? _endReason : error);

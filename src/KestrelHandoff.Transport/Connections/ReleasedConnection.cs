@@ -17,6 +17,9 @@ internal sealed class ReleasedConnection : IDisposable
 
     public required string ConnectionId { get; init; }
 
+    /// <summary>The name of the listener that it came by.</summary>
+    public required string? ListenerName { get; init; }
+
     public required EndPoint? LocalEndPoint { get; init; }
 
     public required EndPoint? RemoteEndPoint { get; init; }

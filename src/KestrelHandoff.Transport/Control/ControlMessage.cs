@@ -13,6 +13,8 @@ namespace KestrelHandoff.Transport.Control;
 [JsonDerivedType(typeof(Accepting), "accepting")]
 [JsonDerivedType(typeof(Confirm), "confirm")]
 [JsonDerivedType(typeof(Confirmed), "confirmed")]
+[JsonDerivedType(typeof(Migrate), "migrate")]
+[JsonDerivedType(typeof(Migrated), "migrated")]
 [JsonDerivedType(typeof(Refuse), "refuse")]
 [JsonDerivedType(typeof(Abort), "abort")]
 internal abstract record ControlMessage
@@ -91,6 +93,27 @@ internal sealed record Confirm : ControlMessage
 
 /// <summary>Successor → predecessor: what came with Confirm is mine; let go.</summary>
 internal sealed record Confirmed : ControlMessage;
+
+/// <summary>Predecessor → successor, after Confirmed, with one descriptor for each connection, in order: they are yours.</summary>
+internal sealed record Migrate(IReadOnlyList<MigratingConnection> Connections) : ControlMessage
+{
+    [JsonIgnore] // not inherited
+    public override int DescriptorCount => Connections.Count;
+}
+
+/// <summary>
+/// A live connection on the wire. <c>Listener</c> is the name its listener was offered under; <c>Received</c> is what the client
+/// had sent and nobody has answered yet; <c>Remote</c> is the client's address, which the socket forgets when the client resets it.
+/// </summary>
+internal sealed record MigratingConnection(string Listener, string Id)
+{
+    public string? Remote { get; init; }
+
+    public byte[]? Received { get; init; }
+}
+
+/// <summary>Successor → predecessor: the connections of the last Migrate are mine; close yours.</summary>
+internal sealed record Migrated(int Count) : ControlMessage;
 
 /// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>
 internal sealed record Refuse(string Reason, string Detail) : ControlMessage;

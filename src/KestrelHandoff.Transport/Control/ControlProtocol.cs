@@ -31,5 +31,8 @@ internal static class ControlProtocol
     {
         /// <summary>Takes the predecessor's stdout and stderr (two descriptors of the Welcome) in place of the pipes it was launched with.</summary>
         public const string StandardStreams = "standard-streams";
+
+        /// <summary>Takes live connections after the confirmation.</summary>
+        public const string Connections = "connections";
     }
 }

@@ -62,6 +62,7 @@ internal static class MessageCodec
         Welcome welcome => welcome.Capabilities.Contains(null),
         Offer offer => offer.Listeners.Contains(null),
         Ready ready => ready.Listeners.Contains(null),
+        Migrate migrate => migrate.Connections.Contains(null),
         _ => false,
     };
 

@@ -9,6 +9,7 @@ namespace KestrelHandoff.Transport.Coordination;
 /// <summary>After the handoff: serves the connections that are left to their end, then stops the host. The server runs on all the while.</summary>
 internal sealed class Drain(
     ConnectionRegistry connections,
+    Migration migration,
     IOptions<SocketHandoffOptions> options,
     InstanceState state,
     IHostApplicationLifetime lifetime,
@@ -33,14 +34,26 @@ internal sealed class Drain(
             var limit = options.Value.DrainTimeout;
             Log.Draining(logger, connections.Count, limit.TotalSeconds);
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
-            await Task.WhenAny(connections.WhenEmpty(), Task.Delay(limit, time, stop.Token));
+            var end = Task.Delay(limit, time, stop.Token);
+            await Task.WhenAny(WhenGoneAsync(), end);
             await stop.CancelAsync();
+            migration.GiveUp();
             state.Move(HandoffSignal.Drained);
-            Log.Retiring(logger, connections.Count);
+            Log.Retiring(logger, connections.Count, migration.Count);
         }
         finally
         {
             lifetime.StopApplication(); // an instance without listeners must not stay, whatever a logger throws
         }
+    }
+
+    private async Task WhenGoneAsync()
+    {
+        do
+        {
+            await connections.WhenEmpty();
+            await migration.WhenSettledAsync(CancellationToken.None);
+        }
+        while (connections.Count > 0); // what the successor could not take is served here again
     }
 }

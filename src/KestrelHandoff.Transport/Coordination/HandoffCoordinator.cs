@@ -12,6 +12,7 @@ internal sealed class HandoffCoordinator(
     InstanceState state,
     SuccessorLauncher launcher,
     Predecessor predecessor,
+    Migration migration,
     Drain drain,
     HandoffMetrics metrics,
     TimeProvider time,
@@ -158,9 +159,22 @@ internal sealed class HandoffCoordinator(
         state.Move(HandoffSignal.Confirmed);
         state.Left -= handoff.Passed;
         await predecessor.ReleaseAsync(claimed);
+        if (handoff.Successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Connections))
+        {
+            migration.Begin(handoff.Successor.Channel, claimed);
+            await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout, time));
+        }
+        else
+        {
+            migration.Forgo();
+        }
 
-        var report = handoff.End("completed", report => report with { ConnectionsDraining = drain.Connections });
-        Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsDraining);
+        var report = handoff.End("completed", report => report with
+        {
+            ConnectionsMigrated = migration.Count,
+            ConnectionsDraining = drain.Connections,
+        });
+        Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsMigrated, report.ConnectionsDraining);
         metrics.Ended(report);
         drain.Begin();
         return report;

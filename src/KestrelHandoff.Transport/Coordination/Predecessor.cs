@@ -62,7 +62,8 @@ internal sealed class Predecessor(
             : [];
         var welcome = new Welcome(ControlProtocol.Version, Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
         {
-            Capabilities = streams.Length > 0 ? [ControlProtocol.Capabilities.StandardStreams] : [],
+            Capabilities = [.. hello.Capabilities.Where(name =>
+                name == ControlProtocol.Capabilities.Connections || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],
         };
         await deadlines.RunAsync(
             HandoffStep.Exchange, "Sending Welcome", token => channel.SendAsync(welcome, streams, token), cancellationToken);

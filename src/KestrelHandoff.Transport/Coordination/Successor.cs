@@ -30,7 +30,9 @@ internal sealed class Successor(
         var hello = new Hello(ControlProtocol.Version, ControlProtocol.MinVersion, Environment.ProcessId)
         {
             Token = token,
-            Capabilities = token is null ? [] : [ControlProtocol.Capabilities.StandardStreams],
+            Capabilities = token is null
+                ? [ControlProtocol.Capabilities.Connections]
+                : [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.StandardStreams],
         };
         await deadlines.RunAsync(HandoffStep.Exchange, "Sending Hello", send => channel.SendAsync(hello, send), cancellationToken);
         (_welcome, var received) = await deadlines.ExpectAsync<Welcome>(channel, HandoffStep.Exchange, cancellationToken);
@@ -83,8 +85,14 @@ internal sealed class Successor(
     {
         while (await NextAsync(cancellationToken) is { } word)
         {
-            word.Dispose();
-            ThrowIfOff(word.Message);
+            using (word)
+            {
+                ThrowIfOff(word.Message);
+                if (word.Message is Migrate migrate)
+                {
+                    await TakeConnectionsAsync(migrate, word.Descriptors, cancellationToken);
+                }
+            }
         }
 
         Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
@@ -226,6 +234,27 @@ internal sealed class Successor(
             var detail = message is Abort abort ? abort.Detail : ((Refuse)message).Detail;
             throw new HandoffException(HandoffFailure.Refused, $"The predecessor called the handoff off: {detail}");
         }
+    }
+
+    /// <summary>Live connections: theirs to serve from the moment they are acknowledged, and not before.</summary>
+    private async Task TakeConnectionsAsync(Migrate migrate, IReadOnlyList<DescriptorHandle> descriptors, CancellationToken cancellationToken)
+    {
+        // Acknowledged first: what is served before the predecessor knows could be served by both.
+        List<(MigratingConnection Connection, Socket Socket)> taken = [.. migrate.Connections.Zip(descriptors, (connection, descriptor) => (connection, new Socket(descriptor.TakeSocketHandle())))];
+        await AnswerAsync(new Migrated(taken.Count), cancellationToken);
+        foreach (var (moved, socket) in taken)
+        {
+            var remote = IPEndPoint.TryParse(moved.Remote ?? "", out var address) ? address : null;
+            var listener = listeners.Listeners.FirstOrDefault(candidate => candidate.Descriptor.AdoptedFrom == moved.Listener);
+            var connection = connections.Create(socket, remoteEndPoint: remote, received: moved.Received, connectionId: moved.Id, listenerName: listener?.Name, isBetween: true);
+            if (listener?.Bring(connection) != true)
+            {
+                connection.Abort();
+                _ = connection.DisposeAsync().AsTask();
+            }
+        }
+
+        Log.ConnectionsTaken(logger, taken.Count);
     }
 
     private void Bring(Probe probe, SafeSocketHandle handle)

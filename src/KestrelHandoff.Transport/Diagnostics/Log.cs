@@ -15,8 +15,8 @@ internal static partial class Log
     [LoggerMessage(101, LogLevel.Information, "Handoff {HandoffId}: launched the successor, process {ProcessId}: {Executable}.")]
     public static partial void Launched(ILogger logger, Guid handoffId, int processId, string executable);
 
-    [LoggerMessage(102, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} serves, after {DurationMs} ms; {Connections} connections left to drain.")]
-    public static partial void Completed(ILogger logger, Guid handoffId, int processId, double durationMs, int connections);
+    [LoggerMessage(102, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} serves, after {DurationMs} ms; {Migrated} connections moved, {Connections} are left.")]
+    public static partial void Completed(ILogger logger, Guid handoffId, int processId, double durationMs, int migrated, int connections);
 
     [LoggerMessage(103, LogLevel.Error, "Handoff {HandoffId} failed while {Phase}; this instance goes on serving. {Detail}")]
     public static partial void Failed(ILogger logger, Guid handoffId, HandoffPhase phase, string detail, Exception? exception);
@@ -27,14 +27,17 @@ internal static partial class Log
     [LoggerMessage(105, LogLevel.Information, "Draining {Connections} connections, for at most {Seconds} s.")]
     public static partial void Draining(ILogger logger, int connections, double seconds);
 
-    [LoggerMessage(106, LogLevel.Information, "Retiring with {Connections} connections open.")]
-    public static partial void Retiring(ILogger logger, int connections);
+    [LoggerMessage(106, LogLevel.Information, "Retiring with {Connections} connections open; {Migrated} went to the successor.")]
+    public static partial void Retiring(ILogger logger, int connections, int migrated);
 
     [LoggerMessage(107, LogLevel.Information, "Listener {Name} ({EndPoint}): the successor no longer has it; closed.")]
     public static partial void ListenerClosed(ILogger logger, string name, EndPoint endPoint);
 
     [LoggerMessage(108, LogLevel.Error, "A callback of the app on Retiring failed; the drain goes on.")]
     public static partial void RetiringCallbackFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(110, LogLevel.Warning, "{Count} connections moved to the successor; no more do, the others are served here to their end.")]
+    public static partial void MigrationEnded(ILogger logger, int count, Exception exception);
 
     [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed; it was told not to serve.")]
     public static partial void NotKilled(ILogger logger, Guid handoffId, int processId);
@@ -58,6 +61,9 @@ internal static partial class Log
 
     [LoggerMessage(205, LogLevel.Debug, "The predecessor was gone before it had heard {Message}.")]
     public static partial void NotHeard(ILogger logger, string message);
+
+    [LoggerMessage(206, LogLevel.Debug, "Took {Count} connections from the predecessor.")]
+    public static partial void ConnectionsTaken(ILogger logger, int count);
 
     // 3xx: control socket
 

@@ -110,6 +110,13 @@ internal sealed class HandoffListener : IConnectionListener
     /// <summary>Stops accepting; when it returns, every connection taken from the queue has been given to the server, and none will be.</summary>
     public Task ShutGateAsync() => StopAcceptingAsync(isUnbound: false);
 
+    /// <summary>Closes this instance's copy for good. Connections can still be brought in: those a successor could not take.</summary>
+    public async Task ReleaseAsync()
+    {
+        await ShutGateAsync();
+        Release();
+    }
+
     /// <summary>Closes this instance's copy at once: Kestrel disposes only when its connections are gone, and till then clients would wait unserved.</summary>
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {

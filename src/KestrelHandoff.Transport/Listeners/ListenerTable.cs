@@ -150,7 +150,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
                 Log.ListenerClosed(logger, listener.Name, listener.EndPoint);
             }
 
-            await listener.UnbindAsync();
+            await listener.ReleaseAsync();
         }
     }
 

@@ -24,7 +24,6 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
             var report = handoff is SocketHandoff own
                 ? await own.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
                 : await handoff.HandOffAsync(context.RequestAborted);
-            LameDuck.Announce(context);
             await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, ReadableJson.Context.HandoffReport);
         }
         catch (HandoffException e)

@@ -7,32 +7,36 @@ using Microsoft.AspNetCore.Http;
 namespace KestrelHandoff.Http;
 
 /// <summary>
-/// While the instance drains, each answer says that it is the last on its connection. A connection without a request is left
-/// alone: closing it could meet a request on its way (RFC 9112 §9.6), and that request would be lost.
+/// While the instance drains, a connection that can move does; on others each answer says that it is the last. A connection without
+/// a request is left alone: closing it could meet a request on its way (RFC 9112 §9.6), and that request would be lost.
 /// </summary>
-internal sealed class LameDuck(Drain drain) : IStartupFilter
+internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
         Func<object, Task> announceLate = state => AnnounceLate((HttpContext)state);
         app.Use(next => context =>
         {
+            var movable = Exchanges.MovableConnection(context);
             if (drain.HasBegun)
             {
-                Announce(context);
+                if (movable is null || !migration.Moves(movable))
+                {
+                    Announce(context);
+                }
             }
-            else
+            else if (movable is null)
             {
                 context.Response.OnStarting(announceLate, context);
             }
 
-            return next(context);
+            return movable is null ? next(context) : Exchanges.RunAsync(movable, next, context);
         });
         next(app);
     };
 
     /// <summary>HTTP/1.1: the connection ends after this answer. HTTP/2 and 3: no new streams (GOAWAY), those that run finish.</summary>
-    public static void Announce(HttpContext context)
+    private static void Announce(HttpContext context)
     {
         if (HttpProtocol.IsHttp11(context.Request.Protocol) || HttpProtocol.IsHttp10(context.Request.Protocol))
         {

@@ -58,7 +58,7 @@ public sealed class ConnectionFeaturesTests
         var own = pair.Connection.Transport;
         pair.Connection.Transport = own;
         Assert.False(pair.Connection.IsTransportReplaced);
-        pair.Connection.Transport = new DuplexPipe(own.Input, own.Output);
+        pair.Connection.Transport = new BoundaryPipe(pair.Connection, own.Input, own.Output);
         pair.Connection.Transport = own;
         Assert.True(pair.Connection.IsTransportReplaced);
         Assert.False(pair.Connection.StopReceiving());

@@ -27,6 +27,9 @@ internal static class Messages
         (new Confirm(), """{"type":"confirm"}"""),
         (new Confirm { ControlPath = "/run/c.sock" }, """{"type":"confirm","controlPath":"/run/c.sock"}"""),
         (new Confirmed(), """{"type":"confirmed"}"""),
+        (new Migrate([new("tcp:127.0.0.1:0", "0A") { Remote = "127.0.0.1:4000", Received = "GET"u8.ToArray() }, new("unix:/run/a.sock", "0B")]),
+            """{"type":"migrate","connections":[{"listener":"tcp:127.0.0.1:0","id":"0A","remote":"127.0.0.1:4000","received":"R0VU"},{"listener":"unix:/run/a.sock","id":"0B"}]}"""),
+        (new Migrated(2), """{"type":"migrated","count":2}"""),
         (new Refuse("busy", "later"), """{"type":"refuse","reason":"busy","detail":"later"}"""),
         (new Abort("gone"), """{"type":"abort","detail":"gone"}"""),
     ];

@@ -139,10 +139,11 @@ public sealed class ListenerTableTests : IAsyncLifetime
 
         var accepting = claimed.AcceptAsync(Cancel).OrHang();
         await _predecessor.Table.ReleaseAsync(new HashSet<string> { claimed.Name }).OrHang();
-        Assert.Null(await accepting);
         await taken.AssertServesAsync();
         await Clients.AssertRefusedAsync(unclaimed.EndPoint);
         Assert.Contains(unclaimed.Name, (await _predecessor.TableLog.NextAsync(107)).Text, StringComparison.Ordinal);
+        await claimed.UnbindAsync(Cancel).OrHang();
+        Assert.Null(await accepting); // till then a connection that cannot move is brought back here
     }
 
     [Fact]

@@ -1,0 +1,47 @@
+using System.IO.Pipelines;
+
+namespace KestrelHandoff.Transport.Connections;
+
+/// <summary>
+/// The pipes as the server has them. Reads go through the connection, which knows by them whether the server waits between two
+/// exchanges with nothing unread: there, and only there, the connection can change hands without the client noticing.
+/// </summary>
+internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader input, PipeWriter output) : PipeReader, IDuplexPipe
+{
+    public PipeReader Input => this;
+
+    public PipeWriter Output => output;
+
+    /// <summary>The reader itself, for who takes what is left.</summary>
+    public PipeReader Inner => input;
+
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => connection.ReadAsync(input, cancellationToken);
+
+    public override bool TryRead(out ReadResult result) => input.TryRead(out result);
+
+    public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        if (connection.IsOfInput())
+        {
+            input.AdvanceTo(consumed, examined);
+        }
+    }
+
+    public override void CancelPendingRead()
+    {
+        if (!connection.IsReadMadeUp) // that one is cancelled already
+        {
+            input.CancelPendingRead();
+        }
+    }
+
+    public override void Complete(Exception? exception = null)
+    {
+        if (!connection.IsHeld)
+        {
+            input.Complete(exception);
+        }
+    }
+}

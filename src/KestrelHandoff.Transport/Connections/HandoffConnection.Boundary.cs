@@ -1,0 +1,140 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace KestrelHandoff.Transport.Connections;
+
+// Where a connection can change hands: between two exchanges (for HTTP/1.1 a request with its response), when the server waits for
+// the next and has seen every byte there is. A connection that is wanted is held there: nothing reaches the server any more, it is
+// told to end, ends without a word, and DisposeAsync gives the socket away. All flags are under the lock of the phase, except that the
+// server's own sequence of read, exchange, read needs none for what only it changes.
+internal sealed partial class HandoffConnection
+{
+    private bool _isParked; // a read is pending, and nothing was flushed since it began
+    private bool _isInExchange;
+    private bool _isBetween; // no byte of the next exchange was seen
+    private bool _isWanted;
+    private volatile bool _isHeld;
+
+    /// <summary>The connection waits to be taken: the server ends, and <see cref="ReleaseAsync"/> follows.</summary>
+    public bool IsHeld => _isHeld;
+
+    /// <summary>The server has a result that is not the pipe's.</summary>
+    public bool IsReadMadeUp { get; private set; }
+
+    /// <summary><see cref="Want"/> found it between two exchanges.</summary>
+    public bool WasHeldAtOnce { get; private set; }
+
+    /// <summary>The server begins an exchange. From here to its end the connection stays.</summary>
+    public void BeginExchange() => _isInExchange = true;
+
+    /// <summary>The exchange is over but for what is still to be written; the next read of the server is for the next one.</summary>
+    /// <param name="isWhole">All of its input was read. Otherwise the server reads on, and the connection cannot be taken before the next exchange ends.</param>
+    public void EndExchange(bool isWhole)
+    {
+        _isBetween = isWhole;
+        _isInExchange = false;
+    }
+
+    /// <summary>A connection that comes from a predecessor was between two exchanges.</summary>
+    public void BeginBetween() => _isBetween = true;
+
+    /// <summary>Takes the connection as soon as it is between two exchanges: now, or when the server reads for the next.</summary>
+    /// <param name="take">Called by DisposeAsync; see <see cref="Disposing"/>.</param>
+    /// <returns>True if it is held now.</returns>
+    public bool Want(Func<HandoffConnection, ValueTask> take)
+    {
+        lock (_stopReceiving)
+        {
+            Disposing ??= take;
+            _isWanted = true;
+            if (!_isParked || !TryHoldNeedsLock())
+            {
+                return false;
+            }
+
+            WasHeldAtOnce = true;
+        }
+
+        LetServerEnd();
+        return true;
+    }
+
+    /// <summary>A read of the server.</summary>
+    internal ValueTask<ReadResult> ReadAsync(PipeReader input, CancellationToken cancellationToken)
+    {
+        lock (_stopReceiving)
+        {
+            if (_isHeld)
+            {
+                return ReadAfterHoldAsync(input);
+            }
+
+            if (!_isWanted || !TryHoldNeedsLock())
+            {
+                var read = input.ReadAsync(cancellationToken);
+                _isParked = !read.IsCompleted;
+                return read;
+            }
+
+            IsReadMadeUp = true;
+        }
+
+        LetServerEnd();
+        return new(new ReadResult(ReadOnlySequence<byte>.Empty, isCanceled: true, isCompleted: false));
+    }
+
+    /// <summary>Whether what the server advances over came from the pipe.</summary>
+    internal bool IsOfInput()
+    {
+        if (IsReadMadeUp)
+        {
+            IsReadMadeUp = false;
+            return false;
+        }
+
+        _isBetween &= _isInExchange; // outside an exchange these are bytes of the next
+        return true;
+    }
+
+    /// <summary>Gives what was received to the server, unless the connection is held: then it goes along to who takes it.</summary>
+    private bool TryFlush(out ValueTask<FlushResult> flush)
+    {
+        lock (_stopReceiving)
+        {
+            _isParked = false;
+            flush = _isHeld ? default : _input.FlushAsync();
+            return !_isHeld;
+        }
+    }
+
+    private bool TryHoldNeedsLock()
+    {
+        if (_isInExchange || !_isBetween || _phase != Phase.Live || IsTransportReplaced || _peerEnded)
+        {
+            return false;
+        }
+
+        _isHeld = true;
+        _phase = Phase.Stopped;
+        return true;
+    }
+
+    private void LetServerEnd()
+    {
+        _stopReceiving.Cancel();
+        _input.CancelPendingFlush();
+
+        // Kestrel reads no further head after this, and ends the connection without a word where it waits for one
+        // (Http1Connection.TryParseRequest: nothing of a request seen and no keep-alive).
+        ((Microsoft.AspNetCore.Http.Features.IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+    }
+
+    /// <summary>It was no boundary: somebody reads on after the exchange. He gets what there is, and then the end.</summary>
+    private async ValueTask<ReadResult> ReadAfterHoldAsync(PipeReader input)
+    {
+        await _receiving;
+        _input.Complete();
+        return await input.ReadAsync();
+    }
+}

@@ -1,0 +1,207 @@
+using System.Net;
+using System.Runtime.InteropServices;
+using System.Threading.Channels;
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Interop;
+using KestrelHandoff.Transport.Listeners;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>
+/// The giving side of live connections, after the confirmation. Each is taken between two exchanges, sent with what its client has
+/// sent already, and kept until the successor has said that it has it: whom a connection belongs to is never in doubt.
+/// </summary>
+internal sealed class Migration(
+    ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, Deadlines deadlines, ILogger<Migration> logger) : IDisposable
+{
+    /// <summary>Bytes of received data in one message: as base64 they must fit <see cref="ControlProtocol.MaxMessageLength"/>.</summary>
+    private const int MaxReceived = ControlProtocol.MaxMessageLength / 2;
+
+    private readonly Channel<ReleasedConnection> _taken = Channel.CreateUnbounded<ReleasedConnection>();
+    private readonly CancellationTokenSource _giveUp = new();
+    private ControlChannel? _channel;
+    private IReadOnlySet<string>? _claimed;
+    private int _moved;
+    private int _unsettled; // taken, and neither the successor's nor ours again
+    private TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile bool _isOver;
+
+    /// <summary>Connections the successor has.</summary>
+    public int Count => Volatile.Read(ref _moved);
+
+    /// <summary>Whether the connection goes, or will go, to the successor: it need not be told to end.</summary>
+    public bool Moves(HandoffConnection connection) => !_isOver && (_claimed is null || (connection.ListenerName is { } name && _claimed.Contains(name)));
+
+    /// <summary>The successor cannot take connections.</summary>
+    public void Forgo() => _isOver = true;
+
+    /// <summary>Takes every connection that is between two exchanges now, and the others when they are.</summary>
+    /// <param name="channel">To a successor that can take connections.</param>
+    /// <param name="claimed">The names of the listeners it has; connections of others have nowhere to go.</param>
+    public void Begin(ControlChannel channel, IReadOnlySet<string> claimed)
+    {
+        (_channel, _claimed) = (channel, claimed);
+        foreach (var connection in registry.Snapshot().Where(Moves))
+        {
+            Interlocked.Increment(ref _unsettled);
+            if (!connection.Want(TakeAsync))
+            {
+                Settle(1);
+            }
+        }
+
+        _ = RunAsync();
+    }
+
+    /// <summary>Returns when no connection is on its way any more.</summary>
+    public async Task WhenSettledAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var settled = _settled.Task; // before the look: settled in between it would be a new one, which nobody completes
+            if (Volatile.Read(ref _unsettled) == 0)
+            {
+                return;
+            }
+
+            await settled.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>The time is up: what is not sent by now is closed.</summary>
+    public void GiveUp() => _giveUp.Cancel();
+
+    public void Dispose() => _giveUp.Dispose();
+
+    /// <summary>The server is done with the connection.</summary>
+    private async ValueTask TakeAsync(HandoffConnection connection)
+    {
+        if (!connection.IsHeld)
+        {
+            return; // it ended in the ordinary way
+        }
+
+        if (!connection.WasHeldAtOnce)
+        {
+            Interlocked.Increment(ref _unsettled); // those have been counted
+        }
+
+        if (await connection.ReleaseAsync(_giveUp.Token) is not { } released)
+        {
+            Settle(1);
+            return;
+        }
+
+        if (released.Leftover.Length > MaxReceived || !_taken.Writer.TryWrite(released))
+        {
+            KeepOn(released);
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        var batch = new List<ReleasedConnection>();
+        try
+        {
+            while (await _taken.Reader.WaitToReadAsync(_giveUp.Token))
+            {
+                Fill(batch);
+                await SendAsync(batch);
+                batch.ForEach(released => released.Dispose());
+                Interlocked.Add(ref _moved, batch.Count);
+                Settle(batch.Count);
+                batch.Clear();
+            }
+        }
+        catch (OperationCanceledException) when (_giveUp.IsCancellationRequested)
+        {
+            Stop(batch, keepsOn: false);
+        }
+        catch (Exception e)
+        {
+            Log.MigrationEnded(logger, Count, e);
+            Stop(batch, keepsOn: PeerGone.Is(e));
+        }
+    }
+
+    private void Fill(List<ReleasedConnection> batch)
+    {
+        var received = 0;
+        while (batch.Count < Libc.MaxDescriptors && _taken.Reader.TryPeek(out var next) && (batch.Count == 0 || received + next.Leftover.Length <= MaxReceived))
+        {
+            received += next.Leftover.Length;
+            if (_taken.Reader.TryRead(out var released))
+            {
+                batch.Add(released);
+            }
+        }
+    }
+
+    private async Task SendAsync(List<ReleasedConnection> batch)
+    {
+        var message = new Migrate([.. batch.Select(Describe)]);
+        SafeHandle[] descriptors = [.. batch.Select(released => released.Socket.SafeHandle)];
+        await deadlines.RunAsync(
+            HandoffStep.Exchange, "Sending Migrate", token => _channel!.SendAsync(message, descriptors, token), _giveUp.Token);
+        var (migrated, _) = await deadlines.ExpectAsync<Migrated>(_channel!, HandoffStep.Exchange, _giveUp.Token);
+        if (migrated.Count != batch.Count)
+        {
+            throw new ControlException(ControlProtocol.Reasons.Malformed, $"The successor took {migrated.Count} connections of {batch.Count}.");
+        }
+    }
+
+    /// <summary>No more goes to the successor. What it has not acknowledged is ours again if it is gone; if it only is silent it may have it.</summary>
+    private void Stop(List<ReleasedConnection> batch, bool keepsOn)
+    {
+        _isOver = true;
+        _taken.Writer.Complete();
+        foreach (var released in batch)
+        {
+            if (keepsOn)
+            {
+                KeepOn(released);
+            }
+            else
+            {
+                released.Dispose();
+                Settle(1);
+            }
+        }
+
+        while (_taken.Reader.TryRead(out var released))
+        {
+            KeepOn(released);
+        }
+    }
+
+    /// <summary>This instance serves the connection on, with what the client has sent meanwhile.</summary>
+    private void KeepOn(ReleasedConnection released)
+    {
+        var connection = connections.Create(
+            released.Socket, released.LocalEndPoint, released.RemoteEndPoint, released.Leftover, released.ConnectionId, released.ListenerName, isBetween: true);
+        if (listeners.Listeners.FirstOrDefault(listener => listener.Name == released.ListenerName)?.Bring(connection) != true)
+        {
+            connection.Abort();
+            _ = connection.DisposeAsync().AsTask();
+        }
+
+        Settle(1);
+    }
+
+    private void Settle(int count)
+    {
+        if (Interlocked.Add(ref _unsettled, -count) == 0)
+        {
+            Interlocked.Exchange(ref _settled, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+        }
+    }
+
+    private static MigratingConnection Describe(ReleasedConnection released) => new(released.ListenerName!, released.ConnectionId)
+    {
+        Remote = (released.RemoteEndPoint as IPEndPoint)?.ToString(),
+        Received = released.Leftover.IsEmpty ? null : released.Leftover.ToArray(),
+    };
+}

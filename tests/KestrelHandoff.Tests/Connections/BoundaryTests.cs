@@ -1,0 +1,203 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+using KestrelHandoff.Transport.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace KestrelHandoff.Tests.Connections;
+
+/// <summary>A connection changes hands between two exchanges, with every byte, and never within one. The test plays the server.</summary>
+public sealed class BoundaryTests
+{
+    [Fact]
+    public async Task Want_BetweenTwoExchanges_EndsTheServerAndGivesTheSocketAway()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        var read = Read(pair);
+        Assert.True(Want(pair));
+        Assert.Equal(("", true, false), await TextAsync(pair, read));
+        using var released = await TakeAsync(pair);
+        Assert.Equal("", Text(released));
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
+    }
+
+    [Fact]
+    public async Task Want_ThenTheClientSends_TheBytesGoAlong()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        var read = Read(pair);
+        Assert.True(Want(pair));
+        await pair.SendAsync("two"); // received by neither, or by the loop that stops: it must not matter
+        Assert.Equal(("", true, false), await TextAsync(pair, read));
+        using var released = await TakeAsync(pair);
+        var leftover = Text(released);
+        Assert.StartsWith(leftover, "two", StringComparison.Ordinal);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket, "two"[leftover.Length..]);
+    }
+
+    [Fact]
+    public async Task Want_DuringAnExchange_TakesItAtTheNextReadWithWhatWasPipelined()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("onetwo");
+        Assert.Equal("one", await pair.Connection.ReadTextAsync(3));
+        pair.Connection.BeginExchange();
+        Assert.False(Want(pair));
+        await pair.WriteAsync("answer");
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.Equal(("", true, false), await TextAsync(pair, Read(pair)));
+        using var released = await TakeAsync(pair);
+        Assert.Equal("two", Text(released));
+        Assert.Equal("answer", await pair.Client.ReceiveTextAsync(6));
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
+    }
+
+    [Fact]
+    public async Task Want_ReadsOfABodyUnderWay_AreLeftAlone()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("head");
+        Assert.Equal("head", await pair.Connection.ReadTextAsync(4));
+        pair.Connection.BeginExchange();
+        var body = Read(pair);
+        Assert.False(Want(pair));
+        await pair.SendAsync("body");
+        Assert.Equal(("body", false, false), await TextAsync(pair, body));
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.Equal(("", true, false), await TextAsync(pair, Read(pair)));
+        using var released = await TakeAsync(pair);
+        Assert.Equal("", Text(released));
+    }
+
+    [Fact]
+    public async Task Want_HalfAHeadSeen_WaitsForTheEndOfThatExchange()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        await pair.SendAsync("tw");
+        var seen = await Read(pair);
+        pair.Connection.Transport.Input.AdvanceTo(seen.Buffer.Start, seen.Buffer.End);
+        var read = Read(pair);
+        Assert.False(Want(pair));
+        await pair.SendAsync("o");
+        Assert.Equal(("two", false, false), await TextAsync(pair, read));
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.True((await Read(pair)).IsCanceled);
+        using var released = await TakeAsync(pair);
+        Assert.Equal("", Text(released));
+    }
+
+    [Fact]
+    public async Task Want_BytesThatTheServerHasNotSeen_AreAnExchangeOfItsOwn()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        var read = Read(pair);
+        await pair.SendAsync("two");
+        var result = await read; // what Kestrel sees only when the pool has a thread for it
+        Assert.False(Want(pair));
+        Assert.Equal("two", Encoding.ASCII.GetString(result.Buffer.ToArray()));
+        pair.Connection.Transport.Input.AdvanceTo(result.Buffer.End);
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.True((await Read(pair)).IsCanceled);
+        using var released = await TakeAsync(pair);
+    }
+
+    [Fact]
+    public async Task Want_BodyNotReadToItsEnd_IsNotTaken()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("headbo");
+        await pair.Connection.ReadTextAsync(4);
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: false);
+        Assert.False(Want(pair));
+        Assert.Equal(("bo", false, false), await TextAsync(pair, Read(pair)));
+        Assert.False(pair.Connection.IsHeld);
+    }
+
+    [Fact]
+    public async Task Want_NoExchangeYet_IsNotTaken()
+    {
+        await using var pair = await CreateAsync();
+        _ = Read(pair);
+        Assert.False(Want(pair)); // a server that knows no exchanges would never end
+        Assert.False(pair.Connection.IsHeld);
+    }
+
+    [Fact]
+    public async Task Want_ServerReadsOnAfterAll_GetsTheRestAndTheEnd()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("onebody");
+        await pair.Connection.ReadTextAsync(3);
+        pair.Connection.BeginExchange();
+        Want(pair);
+        pair.Connection.EndExchange(isWhole: true); // which is not so
+        Assert.Equal(("", true, false), await TextAsync(pair, Read(pair)));
+        Assert.Equal(("body", false, true), await TextAsync(pair, Read(pair)));
+    }
+
+    [Fact]
+    public async Task Adopted_WithoutAnExchange_CanMoveOn()
+    {
+        await using var pair = await CreateAsync();
+        pair.Connection.BeginBetween();
+        var read = Read(pair);
+        Assert.True(Want(pair));
+        Assert.True((await read).IsCanceled);
+        using var released = await TakeAsync(pair);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
+    }
+
+    private static async Task<ConnectionPair> CreateAsync()
+    {
+        var pair = await ConnectionPair.CreateAsync();
+        pair.Connection.Features.Set<IConnectionLifetimeNotificationFeature>(new Server(pair.Connection));
+        return pair;
+    }
+
+    /// <summary>One request, as a server reads it.</summary>
+    private static async Task ExchangeAsync(ConnectionPair pair, string text)
+    {
+        await pair.SendAsync(text);
+        Assert.Equal(text, await pair.Connection.ReadTextAsync(text.Length));
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: true);
+    }
+
+    private static Task<ReadResult> Read(ConnectionPair pair) => pair.Connection.Transport.Input.ReadAsync().AsTask().OrHang();
+
+    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask);
+
+    private static async Task<(string Text, bool IsCanceled, bool IsCompleted)> TextAsync(ConnectionPair pair, Task<ReadResult> reading)
+    {
+        var result = await reading;
+        var text = Encoding.ASCII.GetString(result.Buffer.ToArray());
+        pair.Connection.Transport.Input.AdvanceTo(result.Buffer.End);
+        return (text, result.IsCanceled, result.IsCompleted);
+    }
+
+    private static async Task<ReleasedConnection> TakeAsync(ConnectionPair pair)
+    {
+        Assert.True(pair.Connection.IsHeld);
+        pair.Connection.Transport.Input.Complete(); // as Kestrel does at the end of a connection
+        var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        return released;
+    }
+
+    private static string Text(ReleasedConnection released) => Encoding.ASCII.GetString(released.Leftover.Span);
+
+    /// <summary>Kestrel's part in a close that is asked for: the read that waits for the next request ends.</summary>
+    private sealed class Server(HandoffConnection connection) : IConnectionLifetimeNotificationFeature
+    {
+        public CancellationToken ConnectionClosedRequested { get; set; }
+
+        public void RequestClose() => connection.Transport.Input.CancelPendingRead();
+    }
+}
