@@ -35,12 +35,19 @@ internal static class Routes
             return $"{handoff.Generation}:{count}";
         });
 
-        // Answered when the handoff that runs meanwhile has come through.
-        app.MapGet("/until-retiring", async (HttpContext context) =>
+        // Answered when the handoff that runs meanwhile has come through; a body is left unread.
+        app.MapMethods("/until-retiring", [HttpMethods.Get, HttpMethods.Post], async (HttpContext context) =>
         {
             Console.WriteLine("waits");
             await UntilAsync(handoff.Retiring);
             return $"{handoff.Generation}";
+        });
+        app.MapGet("/echo/{text}", (string text) => $"{handoff.Generation}:{text}");
+        app.MapPost("/execute/{id}", async (string id, HttpRequest request) =>
+        {
+            Executions.Note(id);
+            using var reader = new StreamReader(request.Body);
+            return $"{handoff.Generation}:{await reader.ReadToEndAsync()}";
         });
         app.MapGet("/forever", async (HttpContext context) =>
         {

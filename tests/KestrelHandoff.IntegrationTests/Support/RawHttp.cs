@@ -25,6 +25,7 @@ internal sealed class RawHttp : IAsyncDisposable
         try
         {
             await socket.ConnectAsync(address).OrHang();
+            socket.NoDelay |= address is IPEndPoint; // each write is a segment of its own
             return new RawHttp(socket);
         }
         catch
@@ -75,6 +76,16 @@ internal sealed class RawHttp : IAsyncDisposable
 
     /// <summary>Waits for FIN; anything else fails.</summary>
     public async Task EndAsync() => Assert.Equal("", await _reader.ReadToEndAsync().OrHang());
+
+    /// <summary>Sends FIN and still reads.</summary>
+    public void CloseOwnSide() => _stream.Socket.Shutdown(SocketShutdown.Send);
+
+    /// <summary>Ends it with RST.</summary>
+    public void Reset()
+    {
+        _stream.Socket.LingerState = new LingerOption(enable: true, seconds: 0);
+        _stream.Socket.Close();
+    }
 
     public async ValueTask DisposeAsync()
     {
