@@ -52,11 +52,7 @@ internal static class Exchanges
             var body = context.Request.BodyReader;
             while (body.TryRead(out var read))
             {
-                if (!read.Buffer.IsEmpty)
-                {
-                    body.AdvanceTo(read.Buffer.End);
-                }
-
+                body.AdvanceTo(read.Buffer.End); // even over nothing: Kestrel holds it for a read under way otherwise
                 if (read.IsCompleted)
                 {
                     return true;

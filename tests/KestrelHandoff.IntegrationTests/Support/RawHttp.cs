@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 
@@ -8,12 +9,12 @@ namespace KestrelHandoff.IntegrationTests.Support;
 /// <summary>One HTTP/1.1 connection that never retries and never dials again: what happens to it is seen.</summary>
 internal sealed class RawHttp : IAsyncDisposable
 {
-    private readonly NetworkStream _stream;
+    private readonly Stream _stream;
     private readonly StreamReader _reader;
 
-    private RawHttp(Socket socket)
+    private RawHttp(Stream stream)
     {
-        _stream = new NetworkStream(socket, ownsSocket: true);
+        _stream = stream;
         _reader = new StreamReader(_stream, Encoding.Latin1);
     }
 
@@ -25,14 +26,27 @@ internal sealed class RawHttp : IAsyncDisposable
         try
         {
             await socket.ConnectAsync(address).OrHang();
-            socket.NoDelay |= address is IPEndPoint; // each write is a segment of its own
-            return new RawHttp(socket);
+            if (address is IPEndPoint)
+            {
+                socket.NoDelay = true; // each write is a segment of its own
+            }
+
+            return new RawHttp(new NetworkStream(socket, ownsSocket: true));
         }
         catch
         {
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The same under TLS, whatever the certificate.</summary>
+    public static async Task<RawHttp> ConnectTlsAsync(Uri address)
+    {
+        var plain = await ConnectAsync(address);
+        var stream = new SslStream(plain._stream, leaveInnerStreamOpen: false, static (_, certificate, _, _) => certificate is not null);
+        await stream.AuthenticateAsClientAsync("localhost").OrHang();
+        return new RawHttp(stream);
     }
 
     /// <summary>One request on a connection of its own.</summary>
@@ -78,13 +92,13 @@ internal sealed class RawHttp : IAsyncDisposable
     public async Task EndAsync() => Assert.Equal("", await _reader.ReadToEndAsync().OrHang());
 
     /// <summary>Sends FIN and still reads.</summary>
-    public void CloseOwnSide() => _stream.Socket.Shutdown(SocketShutdown.Send);
+    public void CloseOwnSide() => ((NetworkStream)_stream).Socket.Shutdown(SocketShutdown.Send);
 
     /// <summary>Ends it with RST.</summary>
     public void Reset()
     {
-        _stream.Socket.LingerState = new LingerOption(enable: true, seconds: 0);
-        _stream.Socket.Close();
+        ((NetworkStream)_stream).Socket.LingerState = new LingerOption(enable: true, seconds: 0);
+        ((NetworkStream)_stream).Socket.Close();
     }
 
     public async ValueTask DisposeAsync()
