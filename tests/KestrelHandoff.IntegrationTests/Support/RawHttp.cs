@@ -25,7 +25,11 @@ internal sealed class RawHttp : IAsyncDisposable
         try
         {
             await socket.ConnectAsync(address).OrHang();
-            socket.NoDelay |= address is IPEndPoint; // each write is a segment of its own
+            if (address is IPEndPoint)
+            {
+                socket.NoDelay = true; // each write is a segment of its own
+            }
+
             return new RawHttp(socket);
         }
         catch
