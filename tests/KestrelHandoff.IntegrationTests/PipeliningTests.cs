@@ -109,8 +109,8 @@ public sealed class PipeliningTests
         await using var app = await MigratingApp.ServeAsync();
         await using var connection = await app.ConnectAsync();
         await connection.GetAsync("/");
-        var head = $"GET /echo/b HTTP/1.1\r\nHost: localhost\r\nX-Filler: {new string('x', 2000)}\r\n\r\n";
-        const int Rest = 100;
+        var head = $"GET /echo/b HTTP/1.1\r\nHost: localhost\r\nX-Filler: {new string('x', 200)}\r\n\r\n";
+        const int Rest = 20;
         await connection.WriteAsync(head[..1]);
         var handoff = app.HandOffAsync();
 
@@ -153,7 +153,7 @@ public sealed class PipeliningTests
     private static async Task<int> AssertEchoAsync(RawHttp connection, string text)
     {
         var answer = await connection.ReadAnswerAsync();
-        Assert.Equal(new RawAnswer(200, IsLast: false, $"{answer.Body[0]}:{text}"), answer);
+        Assert.Equal(new RawAnswer(200, IsLast: false, $"{answer.Body.FirstOrDefault()}:{text}"), answer);
         return answer.Body[0] - '0';
     }
 }

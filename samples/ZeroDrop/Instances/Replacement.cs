@@ -13,8 +13,9 @@ internal sealed record ReplacementRecord(
     int Number, string? Error, Instance? From, Instance? To, double? AnswerMs, double WallMs,
     IReadOnlyList<KeyValuePair<string, double>> Phases, ProcessFacts? Facts, Window Window)
 {
-    /// <summary>How many of the idle connections answered afterwards; null before they were asked.</summary>
-    public int? IdleSurvived { get; set; }
+    /// <summary>What became of the old instance's connections, as far as it can be told; null when nobody says which instances these are.</summary>
+    public ConnectionFates? FatesOf(ConnectionCounters connections) =>
+        From is not null && To is not null ? connections.Between(From.Generation, To.Generation) : null;
 }
 
 /// <summary>Replaces the serving instance by the next.</summary>

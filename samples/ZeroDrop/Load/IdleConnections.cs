@@ -10,37 +10,50 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
     private const double SpacingMs = 2;
 
     private readonly HttpConnection[] _connections = [.. Enumerable.Range(0, count).Select(_ => new HttpConnection(endPoint))];
+    private readonly int[] _generations = new int[count]; // that answered last; 0 on a connection that has not been asked
     private readonly Request _request = Request.Get("/", host);
     private readonly Pulse _pulse = new();
     private ulong _id = 0xFFFF_0000_0000_0000;
 
     public IEnumerable<HttpConnection> Connections => _connections;
 
-    public int Count => count;
-
-    /// <summary>Opens those that are not open and asks on each once.</summary>
-    /// <returns>How many of them were open before and answered on the same connection.</returns>
-    public async Task<int> AskAllAsync()
+    /// <summary>Asks once on each that is open, and opens those that are not, so that the next replacement meets them all.</summary>
+    public async Task AskAllAsync()
     {
-        var survived = 0;
-        foreach (var connection in _connections.TakeWhile(_ => !context.Aborting.IsCancellationRequested))
+        for (var i = 0; i < count && !context.Aborting.IsCancellationRequested; i++)
         {
             await context.Pacer.UntilAsync(_pulse, Clock.Now + Clock.Ticks(SpacingMs));
-            var wasOpen = connection.IsOpen;
-            if (wasOpen && connection.LookWhileIdle() != IdleState.Open)
+            if (_connections[i].IsOpen && IsStillOpen(i))
             {
-                connection.Close();
+                await AskAsync(i);
             }
 
-            survived += await AskAsync(connection, wasOpen && connection.IsOpen) ? 1 : 0;
+            if (!_connections[i].IsOpen)
+            {
+                _generations[i] = 0;
+                await AskAsync(i);
+            }
         }
 
         await Task.Yield(); // off the socket thread
-        return survived;
     }
 
-    private async Task<bool> AskAsync(HttpConnection connection, bool isSame)
+    private bool IsStillOpen(int i)
     {
+        var state = _connections[i].LookWhileIdle();
+        if (state == IdleState.Open)
+        {
+            return true;
+        }
+
+        context.Recorder.Idle.NoteSilentClose(_generations[i]);
+        _connections[i].Close();
+        return false;
+    }
+
+    private async Task AskAsync(int i)
+    {
+        var connection = _connections[i];
         var began = Clock.Now;
         connection.SetTimeout(TimeoutMs);
         var failure = connection.IsOpen ? Failure.None : await connection.ConnectAsync();
@@ -57,15 +70,14 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
         {
             context.Recorder.NoteFailure(RequestKind.Idle, answer.Failure, answer.Status);
             connection.Close();
-            return false;
+            return;
         }
 
         context.Recorder.NoteAnswer(RequestKind.Idle, began, answer.Generation);
+        _generations[i] = context.Recorder.Idle.NoteAnswer(_generations[i], answer.Generation, answer.Close);
         if (answer.Close)
         {
             connection.Close();
         }
-
-        return isSame;
     }
 }

@@ -89,7 +89,12 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
     {
         if (connection.IsOpen && connection.LookWhileIdle() is not IdleState.Open and var state)
         {
-            context.Recorder.NoteSilentClose(reset: state == IdleState.Reset);
+            context.Recorder.KeepAlive.NoteSilentClose(_generation);
+            if (state == IdleState.Reset)
+            {
+                context.Recorder.NoteReset();
+            }
+
             connection.Close();
         }
     }
@@ -132,15 +137,9 @@ internal sealed class LoadClient(LoadContext context, LoadPattern pattern, Reque
         }
 
         context.Recorder.NoteAnswer(pattern.Kind, began, answer.Generation);
-        if (_generation > 0 && answer.Generation != _generation)
+        if (pattern.Reuse)
         {
-            context.Recorder.NoteMove();
-        }
-
-        _generation = answer.Generation;
-        if (pattern.Reuse && answer.Close)
-        {
-            context.Recorder.NoteAnnouncedClose();
+            _generation = context.Recorder.KeepAlive.NoteAnswer(_generation, answer.Generation, answer.Close);
         }
 
         if (!pattern.Reuse || answer.Close)

@@ -22,17 +22,18 @@ internal sealed class Recorder
     private readonly List<FailureEvent> _failures = [];
     private readonly long[] _byGeneration = new long[MaxGenerations];
     private int _inChunk;
-    private long _answered, _lost, _refused, _resets, _announced, _silent, _moved;
+    private long _answered, _lost, _refused, _resets;
 
     public long Answered => Volatile.Read(ref _answered);
     public long Lost => Volatile.Read(ref _lost);
     public long Refused => Volatile.Read(ref _refused);
     public long Resets => Volatile.Read(ref _resets);
-    public long AnnouncedCloses => Volatile.Read(ref _announced);
-    public long SilentCloses => Volatile.Read(ref _silent);
 
-    /// <summary>How often a TCP connection was answered by another generation than the time before.</summary>
-    public long Moves => Volatile.Read(ref _moved);
+    /// <summary>The kept connections that are asked all the time.</summary>
+    public ConnectionCounters KeepAlive { get; } = new();
+
+    /// <summary>Those that are asked after a replacement only.</summary>
+    public ConnectionCounters Idle { get; } = new();
 
     public void NoteAnswer(RequestKind kind, long began, int generation)
     {
@@ -66,17 +67,8 @@ internal sealed class Recorder
         }
     }
 
-    /// <summary>A kept connection ended between two requests and no answer had said so.</summary>
-    public void NoteSilentClose(bool reset)
-    {
-        Interlocked.Increment(ref _silent);
-        Interlocked.Add(ref _resets, reset ? 1 : 0);
-    }
-
-    /// <summary>An answer on a kept connection said <c>Connection: close</c>.</summary>
-    public void NoteAnnouncedClose() => Interlocked.Increment(ref _announced);
-
-    public void NoteMove() => Interlocked.Increment(ref _moved);
+    /// <summary>A kept connection was reset between two requests.</summary>
+    public void NoteReset() => Interlocked.Increment(ref _resets);
 
     /// <summary>Copies the number of answers of each generation, by its index.</summary>
     public void CopyByGeneration(long[] counts)

@@ -29,8 +29,8 @@ internal static class JsonReport
             lost = recorder.Lost,
             refused = recorder.Refused,
             reset = recorder.Resets,
-            keepAlive = new { closedAnnounced = recorder.AnnouncedCloses, closedSilently = recorder.SilentCloses, moved = recorder.Moves },
-            idle = new { asked = result.Idle.Asked, survived = result.Idle.Survived },
+            keepAlive = Of(recorder.KeepAlive),
+            idle = Of(recorder.Idle),
             streams = result.Progress.Streams.Select(s => new { kind = s.Name, echoed = s.Messages, lost = s.Lost, moved = s.Moves, closed = s.Announced, cut = s.Cut }),
             longestGapMs = Round(result.Figures.LongestGapMs),
             steadyGapMs = Round(result.Figures.SteadyGapMs),
@@ -49,7 +49,8 @@ internal static class JsonReport
                 phases = r.Phases.Select(p => new { phase = p.Key, durationMs = Round(p.Value) }),
                 descriptorsBefore = r.Facts?.Descriptors,
                 residentMiBBefore = r.Facts is { } facts ? Round(facts.ResidentMiB) : (double?)null,
-                idleSurvived = r.IdleSurvived,
+                keepAlive = r.FatesOf(recorder.KeepAlive),
+                idle = r.FatesOf(recorder.Idle),
             }),
             failures = result.Failures.GroupBy(f => (f.Kind, f.Failure, f.Status)).Select(g => new
             {
@@ -60,6 +61,12 @@ internal static class JsonReport
             }),
             loadClient = new { cpuOfOneCore = Math.Round(result.ClientCpu, 3), worstStallMs = Round(result.ClientStallMs) },
         };
+    }
+
+    private static object Of(ConnectionCounters connections)
+    {
+        var all = connections.All;
+        return new { opened = connections.Opened, survived = all.Survived, closedAnnounced = all.ClosedAnnounced, closedSilently = all.ClosedSilently };
     }
 
     private static object Of(Latency latency) => new

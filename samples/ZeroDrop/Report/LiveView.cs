@@ -92,13 +92,14 @@ internal sealed class LiveView(Progress progress, TimeSpan step)
     private Columns Noticed()
     {
         var recorder = progress.Recorder;
+        var kept = recorder.KeepAlive.All;
         return new Columns(
             new Markup($"answered [bold]{Words.Count(recorder.Answered)}[/]"),
             Bad("lost", recorder.Lost),
             Bad("refused", recorder.Refused),
             Bad("reset", recorder.Resets),
-            new Markup($"closed [bold]{recorder.AnnouncedCloses + recorder.SilentCloses}[/]"),
-            new Markup($"moved [bold]{recorder.Moves}[/]"));
+            new Markup($"survived [bold]{Words.Count(kept.Survived)}[/]"),
+            new Markup($"closed [bold]{Words.Count(kept.ClosedAnnounced + kept.ClosedSilently)}[/]"));
 
         static Markup Bad(string name, long count) => new($"{name} [bold {(count == 0 ? "green" : "red")}]{Words.Count(count)}[/]");
     }

@@ -45,11 +45,12 @@ internal static class ResultReport
         Row("[bold]lost[/]: sent, no complete answer", r => Zero(r.Recorder.Lost));
         Row("[bold]refused[/]: no connection", r => Zero(r.Recorder.Refused));
         Row("[bold]reset[/]", r => Zero(r.Recorder.Resets));
-        Row("keep-alive closed: announced, silently", r => $"{r.Recorder.AnnouncedCloses}, {r.Recorder.SilentCloses}");
-        Row("keep-alive moved to the next instance", r => Words.Count(r.Recorder.Moves));
-        if (results.Any(r => r.Idle.Asked > 0))
+        Row("[bold]keep-alive[/]: survived a replacement", r => Words.Count(r.Recorder.KeepAlive.All.Survived));
+        Row("  closed: announced, silently", r => Closed(r.Recorder.KeepAlive.All));
+        if (results.Any(r => r.Recorder.Idle.Opened > 0))
         {
-            Row("idle connections survived", r => r.Idle is { Asked: > 0 } idle ? $"{idle.Survived} of {idle.Asked}" : "–");
+            Row("[bold]idle[/]: survived a replacement", r => Words.Count(r.Recorder.Idle.All.Survived));
+            Row("  closed: announced, silently", r => Closed(r.Recorder.Idle.All));
         }
 
         foreach (var name in results.SelectMany(r => r.Progress.Streams).Select(s => s.Name).Distinct())
@@ -68,6 +69,8 @@ internal static class ResultReport
 
         void Row(string name, Func<RunResult, string> value) => table.AddRow([name, .. results.Select(value)]);
 
+        static string Closed(ConnectionFates f) => $"{Words.Count(f.ClosedAnnounced)}, {Words.Count(f.ClosedSilently)}";
+
         static string Of(Latency l) => $"{Words.Ms(l.P50)}, {Words.Ms(l.P99)}, [bold]{Words.Ms(l.P999)}[/], {Words.Ms(l.Max)}";
     }
 
@@ -79,17 +82,23 @@ internal static class ResultReport
             .AddColumn("#").AddColumn("from").AddColumn("to")
             .AddColumn(new TableColumn("answer ms").RightAligned()).AddColumn(new TableColumn("wall ms").RightAligned())
             .AddColumn(new TableColumn("fds").RightAligned()).AddColumn(new TableColumn("MiB").RightAligned())
-            .AddColumn(new TableColumn("idle kept").RightAligned());
+            .AddColumn(new TableColumn("survived: keep-alive, idle").RightAligned())
+            .AddColumn(new TableColumn("closed").RightAligned());
         foreach (var record in result.Replacements)
         {
             table.AddRow(
                 $"{record.Number}", Name(record.From), Name(record.To),
                 record.AnswerMs is { } answer ? Words.Ms(answer) : "–", Words.Ms(record.WallMs),
                 $"{record.Facts?.Descriptors.ToString() ?? "–"}", record.Facts?.ResidentMiB.ToString("0.0") ?? "–",
-                $"{record.IdleSurvived?.ToString() ?? "–"}");
+                Fates(record, f => f.Survived), Fates(record, f => f.ClosedAnnounced + f.ClosedSilently));
         }
 
         return table;
+
+        string Fates(Instances.ReplacementRecord record, Func<ConnectionFates, long> count) =>
+            record.FatesOf(result.Recorder.KeepAlive) is { } kept && record.FatesOf(result.Recorder.Idle) is { } idle
+                ? $"{Words.Count(count(kept))}, {Words.Count(count(idle))}"
+                : "–";
 
         static string Name(Instances.Instance? i) => i is null ? "?" : $"[{Words.ColorOf(i.Generation).ToMarkup()}]{i.Generation}[/] [grey]{i.ProcessId}[/]";
     }
