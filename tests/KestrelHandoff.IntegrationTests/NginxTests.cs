@@ -14,10 +14,10 @@ public sealed class NginxTests
     private const string Patience = "--SocketHandoff:ExchangeTimeout=00:01:00";
 
     [Theory]
-    [InlineData(true, 16)]
-    [InlineData(false, 16)]
-    [InlineData(false, 48)]
-    public async Task Posts_ThreeHandoffs_EachIsExecutedOnceAndAnswered(bool mayRetry, int clients)
+    [InlineData(true, 16, 100)]
+    [InlineData(false, 16, 0)]
+    [InlineData(false, 48, 100)]
+    public async Task Posts_ThreeHandoffs_EachIsExecutedOnceAndAnswered(bool mayRetry, int clients, int bodyLength)
     {
         Assert.SkipUnless(File.Exists(Nginx.Program), $"{Nginx.Program} is not installed");
         await using var directory = new TestDirectory();
@@ -25,7 +25,7 @@ public sealed class NginxTests
         using var admin = await app.ClientAsync();
         var address = admin.BaseAddress!;
         await using var nginx = await Nginx.StartAsync(directory, new(System.Net.IPAddress.Parse(address.Host), address.Port));
-        await using var load = ProxiedLoad.Start(mayRetry ? nginx.Address : nginx.AddressWithoutRetries, clients);
+        await using var load = ProxiedLoad.Start(mayRetry ? nginx.Address : nginx.AddressWithoutRetries, clients, bodyLength);
         await load.AnsweredByAsync(1, AnswersOfEach);
 
         for (var generation = 2; generation <= 4; generation++)

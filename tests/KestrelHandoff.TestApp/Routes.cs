@@ -47,7 +47,7 @@ internal static class Routes
         {
             Executions.Note(id);
             using var reader = new StreamReader(request.Body);
-            return $"{handoff.Generation}:{await reader.ReadToEndAsync()}";
+            return $"{handoff.Generation}:{id} {await reader.ReadToEndAsync()}";
         });
         app.MapGet("/forever", async (HttpContext context) =>
         {

@@ -9,13 +9,15 @@ internal sealed class ProxiedLoad : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly SocketsHttpHandler _handler = new() { MaxConnectionsPerServer = int.MaxValue };
     private readonly HttpClient _client;
+    private readonly string _body;
     private readonly ConcurrentDictionary<int, int> _byGeneration = new();
     private readonly Task _running;
     private int _next;
     private TaskCompletionSource _progress = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private ProxiedLoad(Uri proxy, int clients)
+    private ProxiedLoad(Uri proxy, int clients, int bodyLength)
     {
+        _body = new string('x', bodyLength);
         _client = new HttpClient(_handler) { BaseAddress = proxy };
         _running = Task.WhenAll(Enumerable.Range(0, clients).Select(_ => Task.Run(RunAsync)));
     }
@@ -26,7 +28,7 @@ internal sealed class ProxiedLoad : IAsyncDisposable
     /// <summary>The ids of the requests that were answered rightly.</summary>
     public ConcurrentQueue<string> Answered { get; } = new();
 
-    public static ProxiedLoad Start(Uri proxy, int clients) => new(proxy, clients);
+    public static ProxiedLoad Start(Uri proxy, int clients, int bodyLength) => new(proxy, clients, bodyLength);
 
     /// <summary>Waits until a generation has answered so many, or anything went wrong.</summary>
     public async Task AnsweredByAsync(int generation, int count)
@@ -76,12 +78,11 @@ internal sealed class ProxiedLoad : IAsyncDisposable
 
     private async Task AskAsync(string id)
     {
-        var body = $"{id} {new string('x', 100)}";
-        using var content = new StringContent(body);
+        using var content = new StringContent(_body);
         using var response = await _client.PostAsync($"/execute/{id}", content).OrHang();
         var answer = await response.Content.ReadAsStringAsync().OrHang();
         var colon = answer.IndexOf(':', StringComparison.Ordinal);
-        if (!response.IsSuccessStatusCode || colon < 0 || answer[(colon + 1)..] != body)
+        if (!response.IsSuccessStatusCode || colon < 0 || answer[(colon + 1)..] != $"{id} {_body}")
         {
             Failures.Enqueue($"{id}: {(int)response.StatusCode} {answer}");
             return;
