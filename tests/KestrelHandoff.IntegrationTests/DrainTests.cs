@@ -16,7 +16,7 @@ public sealed class DrainTests
         var app = await directory.ServeAsync(
             "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
             $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
-        var client = await app.ClientAsync();
+        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
         await using var idle = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
         Assert.Equal("1", (await idle.GetAsync("/")).Body);
         await using var busy = await RawHttp.ConnectTlsAsync(client.BaseAddress!);

@@ -165,7 +165,7 @@ public sealed class HandoffTests
         var app = await directory.ServeAsync(
             "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
             $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
-        var client = await app.ClientAsync();
+        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
         await using var kept = await RawHttp.ConnectTlsAsync(client.BaseAddress!); // which cannot move
         Assert.Equal("1", (await kept.GetAsync("/")).Body);
         await client.HandOffAsync();
