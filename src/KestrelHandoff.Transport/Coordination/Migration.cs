@@ -15,10 +15,15 @@ namespace KestrelHandoff.Transport.Coordination;
 /// sent already, and kept until the successor has said that it has it: whom a connection belongs to is never in doubt.
 /// </summary>
 internal sealed class Migration(
-    ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, Deadlines deadlines, ILogger<Migration> logger) : IDisposable
+    ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, Deadlines deadlines, TimeProvider time, ILogger<Migration> logger) : IDisposable
 {
     /// <summary>Bytes of received data in one message: as base64 they must fit <see cref="ControlProtocol.MaxMessageLength"/>.</summary>
     private const int MaxReceived = ControlProtocol.MaxMessageLength / 2;
+
+    private const int FirstGroup = 2;
+
+    /// <summary>A connection whose client does not read is not done until it does: the next group need not wait for it.</summary>
+    private static readonly TimeSpan GroupPatience = TimeSpan.FromMilliseconds(250);
 
     private readonly Channel<ReleasedConnection> _taken = Channel.CreateUnbounded<ReleasedConnection>();
     private readonly CancellationTokenSource _giveUp = new();
@@ -44,25 +49,27 @@ internal sealed class Migration(
     public void Begin(ControlChannel channel, IReadOnlySet<string> claimed)
     {
         (_channel, _claimed) = (channel, claimed);
-        foreach (var connection in registry.Snapshot().Where(Moves))
-        {
-            Interlocked.Increment(ref _unsettled);
-            if (!connection.Want(TakeAsync))
-            {
-                Settle(1);
-            }
-        }
-
+        Interlocked.Increment(ref _unsettled); // until all have been asked
         _ = RunAsync();
+        _ = WantAllAsync([.. registry.Snapshot().Where(Moves)]);
     }
 
     /// <summary>Returns when no connection is on its way any more.</summary>
-    public async Task WhenSettledAsync(CancellationToken cancellationToken)
+    public Task WhenSettledAsync(CancellationToken cancellationToken) => WhenFewerAsync(1, cancellationToken);
+
+    /// <summary>The time is up: what is not sent by now is closed.</summary>
+    public void GiveUp() => _giveUp.Cancel();
+
+    public void Dispose() => _giveUp.Dispose();
+
+    private Task WhenSettledButOneAsync() => WhenFewerAsync(2, CancellationToken.None);
+
+    private async Task WhenFewerAsync(int limit, CancellationToken cancellationToken)
     {
         while (true)
         {
             var settled = _settled.Task; // before the look: settled in between it would be a new one, which nobody completes
-            if (Volatile.Read(ref _unsettled) == 0)
+            if (Volatile.Read(ref _unsettled) < limit)
             {
                 return;
             }
@@ -71,10 +78,26 @@ internal sealed class Migration(
         }
     }
 
-    /// <summary>The time is up: what is not sent by now is closed.</summary>
-    public void GiveUp() => _giveUp.Cancel();
+    /// <summary>Few at first and more each time: a connection on its way is served by nobody, and the first meet code that is not compiled yet, here and there.</summary>
+    private async Task WantAllAsync(HandoffConnection[] all)
+    {
+        var size = FirstGroup;
+        for (var start = 0; start < all.Length; start += size, size = Math.Min(size * 2, Libc.MaxDescriptors))
+        {
+            foreach (var connection in all.AsSpan(start, Math.Min(size, all.Length - start)))
+            {
+                Interlocked.Increment(ref _unsettled);
+                if (!connection.Want(TakeAsync))
+                {
+                    Settle(1);
+                }
+            }
 
-    public void Dispose() => _giveUp.Dispose();
+            await Task.WhenAny(WhenSettledButOneAsync(), Task.Delay(GroupPatience, time));
+        }
+
+        Settle(1);
+    }
 
     /// <summary>The server is done with the connection.</summary>
     private async ValueTask TakeAsync(HandoffConnection connection)
@@ -193,7 +216,7 @@ internal sealed class Migration(
 
     private void Settle(int count)
     {
-        if (Interlocked.Add(ref _unsettled, -count) == 0)
+        if (Interlocked.Add(ref _unsettled, -count) <= 1) // two may wait: for the last of a group, and for the last of all
         {
             Interlocked.Exchange(ref _settled, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
         }
