@@ -54,6 +54,15 @@ internal sealed class Migration(
         _ = WantAllAsync([.. registry.Snapshot().Where(Moves)]);
     }
 
+    /// <summary>A connection that came after all were asked: from this instance's own predecessor, which has not finished yet.</summary>
+    public void Arrived(HandoffConnection connection)
+    {
+        if (_claimed is not null && Moves(connection))
+        {
+            Want(connection);
+        }
+    }
+
     /// <summary>Returns when no connection is on its way any more.</summary>
     public Task WhenSettledAsync(CancellationToken cancellationToken) => WhenFewerAsync(1, cancellationToken);
 
@@ -86,17 +95,22 @@ internal sealed class Migration(
         {
             foreach (var connection in all.AsSpan(start, Math.Min(size, all.Length - start)))
             {
-                Interlocked.Increment(ref _unsettled);
-                if (!connection.Want(TakeAsync))
-                {
-                    Settle(1);
-                }
+                Want(connection);
             }
 
             await Task.WhenAny(WhenSettledButOneAsync(), Task.Delay(GroupPatience, time));
         }
 
         Settle(1);
+    }
+
+    private void Want(HandoffConnection connection)
+    {
+        Interlocked.Increment(ref _unsettled);
+        if (!connection.Want(TakeAsync))
+        {
+            Settle(1);
+        }
     }
 
     /// <summary>The server is done with the connection.</summary>
@@ -203,9 +217,20 @@ internal sealed class Migration(
     /// <summary>This instance serves the connection on, with what the client has sent meanwhile.</summary>
     private void KeepOn(ReleasedConnection released)
     {
+        // Between two exchanges only with nothing unread: what is too much for a message would be taken again as it is.
         var connection = connections.Create(
-            released.Socket, released.LocalEndPoint, released.RemoteEndPoint, released.Leftover, released.ConnectionId, released.ListenerName, isBetween: true);
-        if (listeners.Listeners.FirstOrDefault(listener => listener.Name == released.ListenerName)?.Bring(connection) != true)
+            released.Socket,
+            released.LocalEndPoint,
+            released.RemoteEndPoint,
+            released.Leftover,
+            released.ConnectionId,
+            released.ListenerName,
+            isBetween: released.Leftover.IsEmpty);
+        if (listeners.Listeners.FirstOrDefault(listener => listener.Name == released.ListenerName)?.Bring(connection) == true)
+        {
+            Arrived(connection);
+        }
+        else
         {
             connection.Abort();
             _ = connection.DisposeAsync().AsTask();

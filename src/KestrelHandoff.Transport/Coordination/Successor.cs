@@ -12,7 +12,13 @@ namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>The taking side, from the Hello to the last word of the predecessor, in the order it happens.</summary>
 internal sealed class Successor(
-    InstanceState state, ListenerTable listeners, ConnectionFactory connections, Deadlines deadlines, ILogger<Successor> logger, IReadiness? readiness = null)
+    InstanceState state,
+    ListenerTable listeners,
+    ConnectionFactory connections,
+    Migration migration,
+    Deadlines deadlines,
+    ILogger<Successor> logger,
+    IReadiness? readiness = null)
 {
     private ControlChannel? _channel;
     private Welcome? _welcome;
@@ -247,7 +253,11 @@ internal sealed class Successor(
             var remote = IPEndPoint.TryParse(moved.Remote ?? "", out var address) ? address : null;
             var listener = listeners.Listeners.FirstOrDefault(candidate => candidate.Descriptor.AdoptedFrom == moved.Listener);
             var connection = connections.Create(socket, remoteEndPoint: remote, received: moved.Received, connectionId: moved.Id, listenerName: listener?.Name, isBetween: true);
-            if (listener?.Bring(connection) != true)
+            if (listener?.Bring(connection) == true)
+            {
+                migration.Arrived(connection);
+            }
+            else
             {
                 connection.Abort();
                 _ = connection.DisposeAsync().AsTask();

@@ -18,7 +18,17 @@ internal static class Exchanges
     public static Task RunAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {
         connection.BeginExchange();
-        var running = next(context); // what throws here ends in a 500 of Kestrel's, and the exchange with the connection: it drains
+        Task running;
+        try
+        {
+            running = next(context);
+        }
+        catch
+        {
+            connection.EndExchange(IsBodyRead(context)); // Kestrel answers 500 and reads on
+            throw;
+        }
+
         if (!running.IsCompletedSuccessfully)
         {
             return AwaitAsync(connection, running, context);
@@ -30,8 +40,14 @@ internal static class Exchanges
 
     private static async Task AwaitAsync(HandoffConnection connection, Task running, HttpContext context)
     {
-        await running;
-        connection.EndExchange(IsBodyRead(context));
+        try
+        {
+            await running;
+        }
+        finally
+        {
+            connection.EndExchange(IsBodyRead(context));
+        }
     }
 
     /// <summary>What the app has left of the body Kestrel reads after this, and then waits for nobody knows which bytes: the connection stays.</summary>

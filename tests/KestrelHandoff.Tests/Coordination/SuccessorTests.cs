@@ -174,9 +174,11 @@ public sealed class SuccessorTests : IDisposable
 
     private Successor MakeSuccessor(IReadiness? readiness)
     {
-        var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, new ConnectionRegistry());
+        var registry = new ConnectionRegistry();
+        var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, registry);
         var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
-        return new(_state, _listeners, connections, deadlines, NullLogger<Successor>.Instance, readiness);
+        var migration = new Migration(registry, connections, _listeners, deadlines, TimeProvider.System, NullLogger<Migration>.Instance);
+        return new(_state, _listeners, connections, migration, deadlines, NullLogger<Successor>.Instance, readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);
