@@ -1,16 +1,19 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Text;
+using KestrelHandoff.Transport;
 using Microsoft.AspNetCore.Connections;
 
 namespace HandoffDemo;
 
-/// <summary>Raw TCP without HTTP: answers each line with <c>GENERATION:line</c>.</summary>
+/// <summary>Raw TCP without HTTP: answers each line with <c>GENERATION:line</c>. Its connections move with a handoff.</summary>
 internal sealed class LineEchoHandler(Generation generation) : ConnectionHandler
 {
     public override async Task OnConnectedAsync(ConnectionContext connection)
     {
         var (input, output) = (connection.Transport.Input, connection.Transport.Output);
+        var handoff = connection.Features.Get<IConnectionHandoffFeature>();
+        await using var wake = handoff?.HandoffRequested.Register(input.CancelPendingRead) ?? default;
         while (true)
         {
             var result = await input.ReadAsync();
@@ -23,9 +26,9 @@ internal sealed class LineEchoHandler(Generation generation) : ConnectionHandler
 
             input.AdvanceTo(buffer.Start, buffer.End);
             await output.FlushAsync();
-            if (result.IsCompleted || result.IsCanceled)
+            if (result.IsCompleted || (result.IsCanceled && handoff?.TryHandOff() == true))
             {
-                return;
+                return; // the client has gone, or goes on with the successor, which reads what is left of a line
             }
         }
     }

@@ -28,7 +28,7 @@ app.MapGet("/slow", async (int ms, CancellationToken aborted) =>
     return $"Slept {ms} ms in generation {generation.Number}.\n";
 });
 app.MapPost("/upload", async (Stream body) => await StreamEndpoints.CountAsync(body));
-app.MapGet("/ws", (HttpContext context) => StreamEndpoints.EchoAsync(context, generation));
+app.MapGet("/ws", (HttpContext context) => StreamEndpoints.EchoAsync(context, generation)).MigrateOnHandoff();
 app.MapGet("/events", (CancellationToken aborted) =>
     TypedResults.ServerSentEvents(StreamEndpoints.TickAsync(generation, aborted), eventType: "tick"));
 

@@ -29,7 +29,8 @@ internal static class TransportServiceCollectionExtensions
             provider.GetService<IMemoryPoolFactory<byte>>(),
             provider.GetRequiredService<ILogger<HandoffConnection>>(),
             provider.GetRequiredService<ConnectionRegistry>(),
-            provider.GetRequiredService<TimeProvider>()));
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetService<IReplayOutput>()));
 
         services.TryAddSingleton<ListenerTable>();
         services.AddSingleton<IConnectionListenerFactory, HandoffListenerFactory>();

@@ -1,6 +1,7 @@
 using KestrelHandoff;
 using KestrelHandoff.Http;
 using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -50,7 +51,8 @@ public static class SocketHandoffServiceCollectionExtensions
         services.TryAddSingleton<IReadiness, HandoffReadiness>();
         services.TryAddSingleton<ISuccessorProbe, HttpSuccessorProbe>();
         services.AddHandoffTransport();
-        services.AddSingleton<IStartupFilter, LameDuck>();
+        services.TryAddSingleton<IReplayOutput, ReplayOutput>();
+        services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, LameDuck>()); // before all that changes requests: they are replayed as they came
         services.AddSingleton<IHostedService, SignalTrigger>();
         return services;
     }

@@ -25,5 +25,10 @@ internal static class Endpoints
         {
             kestrel.Listen(IPEndPoint.Parse(tcp), listen => listen.UseConnectionHandler<LineEcho>());
         }
+
+        if (configuration["moving-tcp"] is { } moving)
+        {
+            kestrel.Listen(IPEndPoint.Parse(moving), listen => listen.UseConnectionHandler<LineCounter>());
+        }
     }
 }

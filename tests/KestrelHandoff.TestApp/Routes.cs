@@ -13,6 +13,7 @@ internal static class Routes
         MapRequests(app, handoff);
         MapProcess(app);
         app.Map("/ws", context => EchoAsync(context, handoff.Generation));
+        WebSockets.Map(app);
         app.MapPost("/hand-off-from-code", async () => (await handoff.HandOffAsync()).Outcome);
     }
 

@@ -8,6 +8,8 @@ namespace KestrelHandoff.Transport.Connections;
 /// </summary>
 internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader input, PipeWriter output) : PipeReader, IDuplexPipe
 {
+    private bool _isReading; // a read is under way, or its result was not advanced over
+
     public PipeReader Input => this;
 
     public PipeWriter Output => output;
@@ -15,9 +17,19 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     /// <summary>The reader itself, for who takes what is left.</summary>
     public PipeReader Inner => input;
 
-    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => connection.ReadAsync(input, cancellationToken);
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+    {
+        var read = connection.ReadAsync(input, cancellationToken);
+        _isReading |= !connection.IsReadMadeUp;
+        return read;
+    }
 
-    public override bool TryRead(out ReadResult result) => input.TryRead(out result);
+    public override bool TryRead(out ReadResult result)
+    {
+        var hasRead = input.TryRead(out result);
+        _isReading |= hasRead;
+        return hasRead;
+    }
 
     public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
 
@@ -25,7 +37,18 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     {
         if (connection.IsOfInput())
         {
+            _isReading = false;
             input.AdvanceTo(consumed, examined);
+        }
+    }
+
+    /// <summary>Whoever read is done, and has not said how far he came when he was told to stop: no further.</summary>
+    public void EndRead()
+    {
+        if (_isReading)
+        {
+            _isReading = false;
+            input.AdvanceTo(default);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
@@ -10,6 +11,7 @@ namespace KestrelHandoff.Transport.Connections;
 internal sealed class ConnectionFactory : IDisposable
 {
     private readonly ConnectionLane[] _lanes;
+    private readonly IReplayOutput? _replays;
     private readonly bool _noDelay;
     private uint _next;
 
@@ -18,10 +20,12 @@ internal sealed class ConnectionFactory : IDisposable
         IMemoryPoolFactory<byte>? pools,
         ILogger logger,
         ConnectionRegistry registry,
-        TimeProvider? time = null)
+        TimeProvider? time = null,
+        IReplayOutput? replays = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(settings.IOQueueCount);
         _noDelay = settings.NoDelay;
+        _replays = replays;
         _lanes = new ConnectionLane[Math.Max(1, settings.IOQueueCount)];
         for (var i = 0; i < _lanes.Length; i++)
         {
@@ -34,35 +38,27 @@ internal sealed class ConnectionFactory : IDisposable
     /// <summary>Takes <paramref name="socket"/> over and starts to receive.</summary>
     /// <param name="socket">A connected socket used by nobody else in this process. The connection closes it.</param>
     /// <param name="localEndPoint">The local address; <see langword="null"/>: the socket is asked.</param>
-    /// <param name="remoteEndPoint">The peer's address. An adopted socket whose peer is gone no longer knows it.</param>
-    /// <param name="received">Bytes the predecessor had received and not consumed: they come before all that is received here.</param>
-    /// <param name="connectionId">The id the connection had at the predecessor; <see langword="null"/>: one of our own.</param>
+    /// <param name="remoteEndPoint">The peer's address.</param>
     /// <param name="listenerName">The listener it came by.</param>
-    /// <param name="isBetween">It was taken between two exchanges, and can be taken again before the next.</param>
     public HandoffConnection Create(
-        Socket socket,
-        EndPoint? localEndPoint = null,
-        EndPoint? remoteEndPoint = null,
-        ReadOnlyMemory<byte> received = default,
-        string? connectionId = null,
-        string? listenerName = null,
-        bool isBetween = false)
+        Socket socket, EndPoint? localEndPoint = null, EndPoint? remoteEndPoint = null, string? listenerName = null)
     {
-        if (_noDelay && socket.ProtocolType == ProtocolType.Tcp)
-        {
-            SetNoDelay(socket);
-        }
+        var connection = new HandoffConnection(Prepare(socket), NextLane(), localEndPoint, remoteEndPoint, connectionId: null) { ListenerName = listenerName };
+        return Start(connection, received: default);
+    }
 
-        var lane = _lanes[Interlocked.Increment(ref _next) % (uint)_lanes.Length];
-        var connection = new HandoffConnection(socket, lane, localEndPoint, remoteEndPoint, connectionId) { ListenerName = listenerName };
-        if (isBetween)
+    /// <summary>Goes on with a connection that was released, by another instance or by this one.</summary>
+    /// <param name="moved">What it was. The connection closes its socket.</param>
+    /// <param name="isBetween">It can be taken again before the next exchange.</param>
+    public HandoffConnection Adopt(ReleasedConnection moved, bool isBetween)
+    {
+        Func<PipeWriter, PipeWriter>? behind = moved.Replay is { } replay ? output => _replays!.Behind(output, replay) : null;
+        var connection = new HandoffConnection(Prepare(moved.Socket), NextLane(), moved.LocalEndPoint, moved.RemoteEndPoint, moved.ConnectionId, behind)
         {
-            connection.BeginBetween();
-        }
-
-        lane.Registry.Add(connection);
-        connection.Start(received);
-        return connection;
+            ListenerName = moved.ListenerName,
+        };
+        connection.Continue(moved.State, isBetween && moved.IsBetweenRequests);
+        return Start(connection, moved.Replay is null ? moved.Leftover : (byte[])[.. moved.Replay.Request, .. moved.Leftover.Span]);
     }
 
     /// <summary>Frees the memory pools. Call it when the last connection is gone.</summary>
@@ -72,6 +68,24 @@ internal sealed class ConnectionFactory : IDisposable
         {
             lane.Dispose();
         }
+    }
+
+    private static HandoffConnection Start(HandoffConnection connection, ReadOnlyMemory<byte> received)
+    {
+        connection.Start(received);
+        return connection;
+    }
+
+    private ConnectionLane NextLane() => _lanes[Interlocked.Increment(ref _next) % (uint)_lanes.Length];
+
+    private Socket Prepare(Socket socket)
+    {
+        if (_noDelay && socket.ProtocolType == ProtocolType.Tcp)
+        {
+            SetNoDelay(socket);
+        }
+
+        return socket;
     }
 
     private static void SetNoDelay(Socket socket)

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using Microsoft.AspNetCore.Connections.Features;
 
 namespace KestrelHandoff.Transport.Connections;
 
@@ -13,7 +12,7 @@ internal sealed partial class HandoffConnection
     private bool _isParked; // a read is pending, and nothing was flushed since it began
     private bool _isInExchange;
     private bool _isBetween; // no byte of the next exchange was seen
-    private bool _isWanted;
+    private volatile bool _isWanted;
     private volatile bool _isHeld;
 
     /// <summary>The connection waits to be taken: the server ends, and <see cref="ReleaseAsync"/> follows.</summary>
@@ -25,7 +24,7 @@ internal sealed partial class HandoffConnection
     /// <summary><see cref="Want"/> found it between two exchanges.</summary>
     public bool WasHeldAtOnce { get; private set; }
 
-    /// <summary>The server begins an exchange. From here to its end the connection stays.</summary>
+    /// <summary>The server begins an exchange. From here to its end the connection stays: for good, where exchanges overlap and none of them ends it.</summary>
     public void BeginExchange() => _isInExchange = true;
 
     /// <summary>The exchange is over but for what is still to be written; the next read of the server is for the next one.</summary>
@@ -36,28 +35,41 @@ internal sealed partial class HandoffConnection
         _isInExchange = false;
     }
 
-    /// <summary>A connection that comes from a predecessor was between two exchanges.</summary>
-    public void BeginBetween() => _isBetween = true;
+    /// <summary>The connection was served before: by a predecessor, or by this instance.</summary>
+    public void Continue(ReadOnlyMemory<byte>? state, bool isBetween)
+    {
+        _isBetween = isBetween;
+        if (state is not null)
+        {
+            _belongings = new() { State = state };
+        }
+    }
 
     /// <summary>Takes the connection as soon as it is between two exchanges: now, or when the server reads for the next.</summary>
     /// <param name="take">Called by DisposeAsync; see <see cref="Disposing"/>.</param>
     /// <returns>True if it is held now.</returns>
     public bool Want(Func<HandoffConnection, ValueTask> take)
     {
+        CancellationTokenSource? requested;
         lock (_stopReceiving)
         {
             Disposing ??= take;
             _isWanted = true;
-            if (!_isParked || !TryHoldNeedsLock())
-            {
-                return false;
-            }
-
-            WasHeldAtOnce = true;
+            WasHeldAtOnce = _isParked && TryHoldNeedsLock();
+            requested = IsTransportReplaced ? null : _belongings?.Requested;
         }
 
-        LetServerEnd();
-        return true;
+        if (requested is not null)
+        {
+            _ = RequestAsync(requested); // first: who is ended finds it requested
+        }
+
+        if (WasHeldAtOnce)
+        {
+            LetServerEnd();
+        }
+
+        return WasHeldAtOnce;
     }
 
     /// <summary>A read of the server.</summary>
@@ -67,7 +79,7 @@ internal sealed partial class HandoffConnection
         {
             if (_isHeld)
             {
-                return ReadAfterHoldAsync(input);
+                return _messages is null ? ReadAfterHoldAsync(input) : NoRead();
             }
 
             if (!_isWanted || !TryHoldNeedsLock())
@@ -81,7 +93,7 @@ internal sealed partial class HandoffConnection
         }
 
         LetServerEnd();
-        return new(new ReadResult(ReadOnlySequence<byte>.Empty, isCanceled: true, isCompleted: false));
+        return _messages is null ? new(new ReadResult(ReadOnlySequence<byte>.Empty, isCanceled: true, isCompleted: false)) : NoRead();
     }
 
     /// <summary>Whether what the server advances over came from the pipe.</summary>
@@ -110,24 +122,44 @@ internal sealed partial class HandoffConnection
 
     private bool TryHoldNeedsLock()
     {
-        if (_isInExchange || !_isBetween || _phase != Phase.Live || IsTransportReplaced || _peerEnded)
+        if (!CanHoldNeedsLock() || !(_messages is { } messages ? messages.TryHold() : _isBetween && !_isInExchange))
         {
             return false;
         }
 
+        HoldNeedsLock();
+        return true;
+    }
+
+    private bool CanHoldNeedsLock() => _phase == Phase.Live && !IsTransportReplaced && !_peerEnded;
+
+    private void HoldNeedsLock()
+    {
         _isHeld = true;
         _phase = Phase.Stopped;
-        return true;
     }
 
     private void LetServerEnd()
     {
         _stopReceiving.Cancel();
         _input.CancelPendingFlush();
+        if (_messages is { } messages)
+        {
+            _ownTransport.Inner.CancelPendingRead();
+            messages.OnHeld();
+            return;
+        }
 
         // Kestrel reads no further head after this, and ends the connection without a word where it waits for one
         // (Http1Connection.TryParseRequest: nothing of a request seen and no keep-alive).
-        ((Microsoft.AspNetCore.Http.Features.IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+        RequestClose();
+    }
+
+    /// <summary>An error, since the server reads again after a read that was only cancelled (Http1UpgradeMessageBody.ReadAsyncInternalAwaited).</summary>
+    private ValueTask<ReadResult> NoRead()
+    {
+        IsReadMadeUp = true;
+        return ValueTask.FromException<ReadResult>(new OperationCanceledException("The connection goes on with the successor of this instance."));
     }
 
     /// <summary>It was no boundary: somebody reads on after the exchange. He gets what there is, and then the end.</summary>

@@ -22,7 +22,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     [
         typeof(IConnectionIdFeature), typeof(IConnectionTransportFeature), typeof(IConnectionItemsFeature),
         typeof(IConnectionLifetimeFeature), typeof(IConnectionEndPointFeature), typeof(IConnectionSocketFeature),
-        typeof(IMemoryPoolFeature), typeof(HandoffConnection),
+        typeof(IMemoryPoolFeature), typeof(IConnectionHandoffFeature), typeof(HandoffConnection),
     ];
 
     private EndPoint? _localEndPoint;

@@ -100,6 +100,8 @@ internal sealed partial class HandoffConnection
             ListenerName = ListenerName,
             LocalEndPoint = LocalEndPoint,
             RemoteEndPoint = RemoteEndPoint,
+            State = _belongings?.Left,
+            Replay = _messages?.Replay,
         };
 
         lock (_stopReceiving)
@@ -128,6 +130,8 @@ internal sealed partial class HandoffConnection
     {
         try
         {
+            _ownTransport.EndRead();
+
             // The writer is complete by now: before that, TryRead holds back bytes that were examined and not consumed.
             if (!_ownTransport.Inner.TryRead(out var result))
             {

@@ -36,7 +36,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private bool _lingers;
 
     public HandoffConnection(
-        Socket socket, ConnectionLane lane, EndPoint? localEndPoint, EndPoint? remoteEndPoint, string? connectionId)
+        Socket socket, ConnectionLane lane, EndPoint? localEndPoint, EndPoint? remoteEndPoint, string? connectionId, Func<PipeWriter, PipeWriter>? behind = null)
     {
         _socket = socket;
         _lane = lane;
@@ -48,7 +48,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
         var output = new Pipe(lane.OutputOptions);
         _input = input.Writer;
         _output = output.Reader;
-        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, output.Writer);
+        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, behind is null ? output.Writer : behind(output.Writer));
         ConnectionClosed = _connectionClosed.Token;
     }
 
@@ -81,6 +81,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     /// <param name="received">Bytes that were received before; the application gets them first.</param>
     public void Start(ReadOnlyMemory<byte> received)
     {
+        _lane.Registry.Add(this);
         _receiving = received.IsEmpty ? ReceiveAsync() : ReceiveAfterAsync(received);
         _sending = SendAsync();
     }

@@ -24,5 +24,17 @@ internal sealed class ReleasedConnection : IDisposable
 
     public required EndPoint? RemoteEndPoint { get; init; }
 
+    /// <summary>What its handler leaves to the next one. Null unless a handler let it go, or it is to be replayed.</summary>
+    public ReadOnlyMemory<byte>? State { get; init; }
+
+    /// <summary>How the next server comes to where this one was; null if it simply reads on.</summary>
+    public Replay? Replay { get; init; }
+
+    /// <summary>It speaks HTTP/1.1 and waits for the next request.</summary>
+    public bool IsBetweenRequests => State is null && Replay is null;
+
+    /// <summary>Bytes that go along.</summary>
+    public int Length => Leftover.Length + (State?.Length ?? 0) + (Replay?.Request.Length ?? 0);
+
     public void Dispose() => Socket.Dispose();
 }

@@ -104,13 +104,21 @@ internal sealed record Migrate(IReadOnlyList<MigratingConnection> Connections) :
 /// <summary>
 /// A live connection on the wire. <c>Listener</c> is the name its listener was offered under; <c>Received</c> is what the client
 /// had sent and nobody has answered yet; <c>Remote</c> is the client's address, which the socket forgets when the client resets it.
+/// <c>State</c> is what its handler leaves to the next one; a connection with neither it nor <c>Replay</c> waits for an HTTP/1.1 request.
 /// </summary>
 internal sealed record MigratingConnection(string Listener, string Id)
 {
     public string? Remote { get; init; }
 
     public byte[]? Received { get; init; }
+
+    public byte[]? State { get; init; }
+
+    public MigratingReplay? Replay { get; init; }
 }
+
+/// <summary>The request that the server is to be asked first, before <c>Received</c>, and what its answer must be, which the client is not to see.</summary>
+internal sealed record MigratingReplay(byte[] Request, string Answer);
 
 /// <summary>Successor → predecessor: the connections of the last Migrate are mine; close yours.</summary>
 internal sealed record Migrated(int Count) : ControlMessage;

@@ -16,6 +16,11 @@ internal sealed class Drain(
     TimeProvider time,
     ILogger<Drain> logger)
 {
+    /// <summary>The part of the drain in which goodbyes are said; the rest is for the clients to end in their own way.</summary>
+    private const double GoodbyeShare = 0.5;
+
+    private const int GoodbyeSteps = 100;
+
     /// <summary>Every answer from now on ends its connection.</summary>
     public bool HasBegun => state.Retiring.IsCancellationRequested; // not a moment after the app is told
 
@@ -35,6 +40,7 @@ internal sealed class Drain(
             Log.Draining(logger, connections.Count, limit.TotalSeconds);
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
             var end = Task.Delay(limit, time, stop.Token);
+            _ = SayGoodbyeAsync(limit * GoodbyeShare, stop.Token);
             await Task.WhenAny(WhenGoneAsync(), end);
             await stop.CancelAsync();
             migration.GiveUp();
@@ -44,6 +50,21 @@ internal sealed class Drain(
         finally
         {
             lifetime.StopApplication(); // an instance without listeners must not stay, whatever a logger throws
+        }
+    }
+
+    /// <summary>To all that cannot move, one after the other: clients that are told at once come back at once.</summary>
+    private async Task SayGoodbyeAsync(TimeSpan window, CancellationToken cancellationToken)
+    {
+        var staying = connections.Snapshot().Where(connection => !(connection.CanMove && migration.Moves(connection))).ToArray();
+        foreach (var some in staying.Chunk(Math.Max(1, (staying.Length + GoodbyeSteps - 1) / GoodbyeSteps)))
+        {
+            foreach (var connection in some)
+            {
+                connection.SayGoodbye();
+            }
+
+            await Task.Delay(window / GoodbyeSteps, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -17,8 +17,8 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Migration(
     ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, Deadlines deadlines, TimeProvider time, ILogger<Migration> logger) : IDisposable
 {
-    /// <summary>Bytes of received data in one message: as base64 they must fit <see cref="ControlProtocol.MaxMessageLength"/>.</summary>
-    private const int MaxReceived = ControlProtocol.MaxMessageLength / 2;
+    /// <summary>Bytes that go along in one message: as base64 they must fit <see cref="ControlProtocol.MaxMessageLength"/>.</summary>
+    private const int MaxLength = ControlProtocol.MaxMessageLength / 2;
 
     private const int FirstGroup = 2;
 
@@ -132,7 +132,7 @@ internal sealed class Migration(
             return;
         }
 
-        if (released.Leftover.Length > MaxReceived || !_taken.Writer.TryWrite(released))
+        if (released.Length > MaxLength || !_taken.Writer.TryWrite(released))
         {
             KeepOn(released);
         }
@@ -166,10 +166,10 @@ internal sealed class Migration(
 
     private void Fill(List<ReleasedConnection> batch)
     {
-        var received = 0;
-        while (batch.Count < Libc.MaxDescriptors && _taken.Reader.TryPeek(out var next) && (batch.Count == 0 || received + next.Leftover.Length <= MaxReceived))
+        var length = 0;
+        while (batch.Count < Libc.MaxDescriptors && _taken.Reader.TryPeek(out var next) && (batch.Count == 0 || length + next.Length <= MaxLength))
         {
-            received += next.Leftover.Length;
+            length += next.Length;
             if (_taken.Reader.TryRead(out var released))
             {
                 batch.Add(released);
@@ -217,23 +217,16 @@ internal sealed class Migration(
     /// <summary>This instance serves the connection on, with what the client has sent meanwhile.</summary>
     private void KeepOn(ReleasedConnection released)
     {
-        // Between two exchanges only with nothing unread: what is too much for a message would be taken again as it is.
-        var connection = connections.Create(
-            released.Socket,
-            released.LocalEndPoint,
-            released.RemoteEndPoint,
-            released.Leftover,
-            released.ConnectionId,
-            released.ListenerName,
-            isBetween: released.Leftover.IsEmpty);
-        if (listeners.Listeners.FirstOrDefault(listener => listener.Name == released.ListenerName)?.Bring(connection) == true)
-        {
-            Arrived(connection);
-        }
-        else
+        // Not between two exchanges while there is something unread: what is too much for a message would be taken again as it is.
+        var connection = connections.Adopt(released, isBetween: released.Leftover.IsEmpty);
+        if (listeners.Listeners.FirstOrDefault(listener => listener.Name == released.ListenerName)?.Bring(connection) != true)
         {
             connection.Abort();
             _ = connection.DisposeAsync().AsTask();
+        }
+        else if (released.IsBetweenRequests)
+        {
+            Arrived(connection);
         }
 
         Settle(1);
@@ -251,5 +244,7 @@ internal sealed class Migration(
     {
         Remote = (released.RemoteEndPoint as IPEndPoint)?.ToString(),
         Received = released.Leftover.IsEmpty ? null : released.Leftover.ToArray(),
+        State = released.State?.ToArray(),
+        Replay = released.Replay is { } replay ? new(replay.Request, replay.Answer) : null,
     };
 }

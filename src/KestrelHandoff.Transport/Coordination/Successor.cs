@@ -250,9 +250,8 @@ internal sealed class Successor(
         await AnswerAsync(new Migrated(taken.Count), cancellationToken);
         foreach (var (moved, socket) in taken)
         {
-            var remote = IPEndPoint.TryParse(moved.Remote ?? "", out var address) ? address : null;
             var listener = listeners.Listeners.FirstOrDefault(candidate => candidate.Descriptor.AdoptedFrom == moved.Listener);
-            var connection = connections.Create(socket, remoteEndPoint: remote, received: moved.Received, connectionId: moved.Id, listenerName: listener?.Name, isBetween: true);
+            var connection = connections.Adopt(Receive(moved, socket, listener?.Name), isBetween: true);
             if (listener?.Bring(connection) == true)
             {
                 migration.Arrived(connection);
@@ -266,6 +265,18 @@ internal sealed class Successor(
 
         Log.ConnectionsTaken(logger, taken.Count);
     }
+
+    private static ReleasedConnection Receive(MigratingConnection moved, Socket socket, string? listenerName) => new()
+    {
+        Socket = socket,
+        Leftover = moved.Received,
+        ConnectionId = moved.Id,
+        ListenerName = listenerName,
+        LocalEndPoint = null,
+        RemoteEndPoint = IPEndPoint.TryParse(moved.Remote ?? "", out var remote) ? remote : null,
+        State = moved.State ?? (moved.Replay is null ? (ReadOnlyMemory<byte>?)null : ReadOnlyMemory<byte>.Empty),
+        Replay = moved.Replay is { } replay ? new(replay.Request, replay.Answer) : null,
+    };
 
     private void Bring(Probe probe, SafeSocketHandle handle)
     {

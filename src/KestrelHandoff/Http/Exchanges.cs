@@ -8,12 +8,9 @@ namespace KestrelHandoff.Http;
 /// <summary>Tells an HTTP/1.1 connection where a request begins and ends: only between two of them can it move to a successor.</summary>
 internal static class Exchanges
 {
-    /// <summary>The connection of a request, if it can move: not under TLS or other middleware of the connection, and not HTTP/2, where requests overlap.</summary>
-    public static HandoffConnection? MovableConnection(HttpContext context) =>
-        HttpProtocol.IsHttp11(context.Request.Protocol)
-        && context.Features.Get<HandoffConnection>() is { IsTransportReplaced: false } connection
-            ? connection
-            : null;
+    /// <summary>Not under TLS or other middleware of the connection, and not HTTP/2, where requests overlap.</summary>
+    public static bool CanMove(HandoffConnection connection, HttpContext context) =>
+        !connection.IsTransportReplaced && HttpProtocol.IsHttp11(context.Request.Protocol);
 
     public static Task RunAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {
@@ -21,7 +18,9 @@ internal static class Exchanges
         Task running;
         try
         {
-            running = next(context);
+            running = WebSocketUpgrade.Wanted(context) is { } upgrade
+                ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context)
+                : next(context);
         }
         catch
         {

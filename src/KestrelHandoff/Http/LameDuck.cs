@@ -1,3 +1,4 @@
+using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections.Features;
@@ -17,23 +18,33 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
         Func<object, Task> announceLate = state => AnnounceLate((HttpContext)state);
         app.Use(next => context =>
         {
-            var movable = Exchanges.MovableConnection(context);
+            var connection = context.Features.Get<HandoffConnection>();
+            var canMove = connection is not null && Exchanges.CanMove(connection, context);
             if (drain.HasBegun)
             {
-                if (movable is null || !migration.Moves(movable))
+                if (!canMove || !migration.Moves(connection!))
                 {
                     Announce(context);
                 }
             }
-            else if (movable is null)
+            else if (!canMove)
             {
                 context.Response.OnStarting(announceLate, context);
             }
 
-            return movable is null ? next(context) : Exchanges.RunAsync(movable, next, context);
+            return canMove ? Exchanges.RunAsync(connection!, next, context)
+                : connection is null ? next(context)
+                : RunOnFixedAsync(connection, next, context);
         });
         next(app);
     };
+
+    /// <summary>A connection that ends with this instance; some can be told so without a request.</summary>
+    private static Task RunOnFixedAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
+    {
+        connection.IsShared |= HttpProtocol.IsHttp2(context.Request.Protocol);
+        return WebSocketUpgrade.Wanted(context) is { } upgrade ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context) : next(context);
+    }
 
     /// <summary>HTTP/1.1: the connection ends after this answer. HTTP/2 and 3: no new streams (GOAWAY), those that run finish.</summary>
     private static void Announce(HttpContext context)

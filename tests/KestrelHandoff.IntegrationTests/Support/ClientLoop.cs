@@ -11,10 +11,13 @@ internal sealed class ClientLoop : IAsyncDisposable
     private int _answered;
     private TaskCompletionSource _progress = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private ClientLoop(Func<Task> request, int clients) =>
-        _running = Task.WhenAll(Enumerable.Range(0, clients).Select(_ => Task.Run(() => RunAsync(request))));
+    private ClientLoop(Func<int, Task> request, int clients) =>
+        _running = Task.WhenAll(Enumerable.Range(0, clients).Select(client => Task.Run(() => RunAsync(() => request(client)))));
 
-    public static ClientLoop Start(Func<Task> request, int clients = 2) => new(request, clients);
+    public static ClientLoop Start(Func<Task> request, int clients = 2) => new(_ => request(), clients);
+
+    /// <summary>Each client is given its number.</summary>
+    public static ClientLoop Start(Func<int, Task> request, int clients) => new(request, clients);
 
     /// <summary>Waits for some more answers.</summary>
     public async Task AnsweredAsync(int more)

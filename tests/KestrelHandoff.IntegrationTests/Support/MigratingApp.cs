@@ -26,15 +26,20 @@ internal sealed class MigratingApp : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<MigratingApp> ServeAsync(bool onUnixPath = false)
+    /// <summary>Host and port.</summary>
+    public string Authority => _endPoint.ToString()!;
+
+    /// <param name="onUnixPath">HTTP on a Unix path.</param>
+    /// <param name="raw">Where the raw TCP protocol is to be spoken.</param>
+    public static async Task<MigratingApp> ServeAsync(bool onUnixPath = false, IPEndPoint? raw = null)
     {
         var directory = new TestDirectory();
         try
         {
             var url = onUnixPath ? $"http://unix:{directory.File("web")}" : "http://127.0.0.1:0";
-            var process = directory.Start($"--Kestrel:Endpoints:Main:Url={url}", NoDeadline);
+            var process = directory.Start([$"--Kestrel:Endpoints:Main:Url={url}", NoDeadline, .. raw is null ? [] : new[] { $"--moving-tcp={raw}" }]);
             var serving = await process.ServingAsync(1);
-            return new MigratingApp(directory, process, onUnixPath ? new UnixDomainSocketEndPoint(directory.File("web")) : serving.EndPoints[0]);
+            return new MigratingApp(directory, process, onUnixPath ? new UnixDomainSocketEndPoint(directory.File("web")) : serving.EndPoints.First(endPoint => !endPoint.Equals(raw)));
         }
         catch
         {

@@ -146,7 +146,7 @@ public sealed class BoundaryTests
     public async Task Adopted_WithoutAnExchange_CanMoveOn()
     {
         await using var pair = await CreateAsync();
-        pair.Connection.BeginBetween();
+        pair.Connection.Continue(state: null, isBetween: true);
         var read = Read(pair);
         Assert.True(Want(pair));
         Assert.True((await read).IsCanceled);

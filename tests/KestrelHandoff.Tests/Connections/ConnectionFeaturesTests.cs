@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
@@ -23,7 +24,8 @@ public sealed class ConnectionFeaturesTests
         Assert.Null(features.Get<IDisposable>());
         Assert.Null(features.Get<IAsyncDisposable>());
         Assert.False(features.IsReadOnly);
-        Assert.Equal(8, features.Count());
+        Assert.Same(pair.Connection, features.Get<IConnectionHandoffFeature>());
+        Assert.Equal(9, features.Count());
     }
 
     [Fact]
@@ -43,7 +45,7 @@ public sealed class ConnectionFeaturesTests
         Assert.Equal("text", features.Get<string>());
         Assert.Null(features.Get<IConnectionIdFeature>());
         Assert.Equal(9, features.Revision);
-        Assert.Equal(8 - 1 + 8, features.Count());
+        Assert.Equal(9 - 1 + 8, features.Count());
 
         features.Set<IConnectionIdFeature>(pair.Connection);
         features.Set<string>(null);

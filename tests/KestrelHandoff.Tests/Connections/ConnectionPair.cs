@@ -32,7 +32,7 @@ internal sealed class ConnectionPair : IAsyncDisposable
         var registry = new ConnectionRegistry();
         var factory = new ConnectionFactory(settings ?? new TransportSettings(), null, NullLogger.Instance, registry, time);
         var (client, server) = await ConnectAsync(clientBuffer);
-        return new ConnectionPair(factory, registry, client, factory.Create(server, received: received));
+        return new ConnectionPair(factory, registry, client, received.IsEmpty ? factory.Create(server) : factory.Adopt(Moved(server, received), isBetween: false));
     }
 
     public static async Task<(Socket Client, Socket Server)> ConnectAsync(int? clientBuffer = null)
@@ -52,7 +52,17 @@ internal sealed class ConnectionPair : IAsyncDisposable
 
     /// <summary>A connection of the same factory, for a socket that was released.</summary>
     public HandoffConnection Adopt(ReleasedConnection released) =>
-        _factory.Create(released.Socket, released.LocalEndPoint, released.RemoteEndPoint, released.Leftover, released.ConnectionId);
+        _factory.Adopt(released, isBetween: false);
+
+    private static ReleasedConnection Moved(Socket socket, ReadOnlyMemory<byte> received) => new()
+    {
+        Socket = socket,
+        Leftover = received,
+        ConnectionId = "moved",
+        ListenerName = null,
+        LocalEndPoint = null,
+        RemoteEndPoint = null,
+    };
 
     /// <summary>Has the client send <paramref name="text"/>.</summary>
     public Task SendAsync(string text) => Client.SendAsync(Encoding.ASCII.GetBytes(text)).OrHang();

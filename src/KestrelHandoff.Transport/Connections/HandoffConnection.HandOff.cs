@@ -1,0 +1,140 @@
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace KestrelHandoff.Transport.Connections;
+
+// How a handler that speaks a protocol of its own gives its connection away, with what the next one is to know.
+internal sealed partial class HandoffConnection : IConnectionHandoffFeature
+{
+    /// <summary>The longest state, in bytes: many connections share one message.</summary>
+    internal const int MaxStateLength = 64 * 1024;
+
+    private Belongings? _belongings;
+
+    /// <summary>What is spoken here now, if not requests.</summary>
+    private IMessages? _messages;
+
+    /// <summary>Several exchanges go on at a time, as in HTTP/2: it never is between two of them.</summary>
+    public bool IsShared { get; set; }
+
+    CancellationToken IConnectionHandoffFeature.HandoffRequested
+    {
+        get
+        {
+            CancellationTokenSource requested;
+            bool isLate;
+            lock (_stopReceiving)
+            {
+                requested = (_belongings ??= new()).Requested ??= new();
+                isLate = _isWanted && !IsTransportReplaced;
+            }
+
+            if (isLate)
+            {
+                requested.Cancel(); // before anybody can have registered on it, or for the second time
+            }
+
+            return requested.Token;
+        }
+    }
+
+    ReadOnlyMemory<byte>? IConnectionHandoffFeature.State => _belongings?.State;
+
+    bool IConnectionHandoffFeature.TryHandOff(ReadOnlyMemory<byte> state)
+    {
+        if (state.Length > MaxStateLength)
+        {
+            throw new ArgumentException($"The state has {state.Length} bytes; up to {MaxStateLength} go along with a connection.", nameof(state));
+        }
+
+        bool isHeldNow;
+        lock (_stopReceiving)
+        {
+            isHeldNow = !_isHeld;
+            if (isHeldNow)
+            {
+                if (!_isWanted || !CanHoldNeedsLock() || (_messages is { } messages ? !messages.TryHold() : _isInExchange || IsShared))
+                {
+                    return false;
+                }
+
+                HoldNeedsLock();
+            }
+
+            (_belongings ??= new()).Left = state.ToArray();
+        }
+
+        if (isHeldNow)
+        {
+            LetServerEnd();
+        }
+
+        return true;
+    }
+
+    /// <summary>From here on the connection speaks in messages, and moves between two of them.</summary>
+    public void Speak(IMessages messages)
+    {
+        lock (_stopReceiving)
+        {
+            _messages = messages;
+        }
+    }
+
+    /// <summary>A message has ended: if the connection is wanted, and the server waits for the next, this is the moment.</summary>
+    public void EndMessage()
+    {
+        if (!_isWanted)
+        {
+            return;
+        }
+
+        lock (_stopReceiving)
+        {
+            if (_isHeld || !_isParked || !TryHoldNeedsLock())
+            {
+                return;
+            }
+        }
+
+        LetServerEnd();
+    }
+
+    /// <summary>Whether a handoff can find it between two exchanges or messages.</summary>
+    public bool CanMove => !IsTransportReplaced && !IsShared && _messages is null or { Replay: not null };
+
+    /// <summary>The instance goes, and the connection stays: tells the client, where the protocol has a word for it at any time.</summary>
+    public void SayGoodbye()
+    {
+        if (_messages is { } messages)
+        {
+            messages.SayGoodbye();
+        }
+        else if (IsShared)
+        {
+            RequestClose();
+        }
+    }
+
+    private void RequestClose() => ((IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+
+    private async Task RequestAsync(CancellationTokenSource requested)
+    {
+        try
+        {
+            await requested.CancelAsync();
+        }
+        catch (AggregateException e)
+        {
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(IConnectionHandoffFeature.HandoffRequested), e);
+        }
+    }
+
+    /// <summary>What few connections have, apart from the many.</summary>
+    private sealed class Belongings
+    {
+        public CancellationTokenSource? Requested;
+        public ReadOnlyMemory<byte>? State;
+        public byte[]? Left;
+    }
+}

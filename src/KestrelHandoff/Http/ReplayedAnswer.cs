@@ -1,0 +1,99 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+using KestrelHandoff.Transport.Connections;
+
+namespace KestrelHandoff.Http;
+
+/// <summary>Keeps the head of the answer to a replayed request from the client, who has had one; everything after it passes.</summary>
+internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWriter
+{
+    private static readonly byte[] EndOfHead = "\r\n\r\n"u8.ToArray();
+
+    private ArrayBufferWriter<byte>? _head = new();
+    private bool _isOver; // the client was told to come back; the rest of the answer is for nobody
+
+    public override bool CanGetUnflushedBytes => _head is not null || output.CanGetUnflushedBytes;
+
+    public override long UnflushedBytes => _head?.WrittenCount ?? output.UnflushedBytes;
+
+    public override Memory<byte> GetMemory(int sizeHint = 0) => _head?.GetMemory(sizeHint) ?? output.GetMemory(sizeHint);
+
+    public override Span<byte> GetSpan(int sizeHint = 0) => _head is null ? output.GetSpan(sizeHint) : _head.GetSpan(sizeHint);
+
+    public override void Advance(int bytes)
+    {
+        if (_head is null)
+        {
+            output.Advance(bytes);
+        }
+        else
+        {
+            _head.Advance(bytes);
+        }
+    }
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (_head is not null && !TryPassHead())
+        {
+            return new(new FlushResult(isCanceled: false, isCompleted: _isOver));
+        }
+
+        return output.FlushAsync(cancellationToken);
+    }
+
+    public override void CancelPendingFlush() => output.CancelPendingFlush();
+
+    public override void Complete(Exception? exception = null) => output.Complete(exception);
+
+    /// <returns>False: what was written is not for the client.</returns>
+    private bool TryPassHead()
+    {
+        if (_isOver)
+        {
+            _head!.ResetWrittenCount();
+            return false;
+        }
+
+        var written = _head!.WrittenSpan;
+        var length = written.IndexOf(EndOfHead);
+        if (length < 0)
+        {
+            return false;
+        }
+
+        if (Describe(written[..length]) != replay.Answer)
+        {
+            _isOver = true;
+            _head.ResetWrittenCount();
+            output.Write(WebSocketAnswer.Restart);
+            output.Complete();
+            return false;
+        }
+
+        output.Write(written[(length + EndOfHead.Length)..]);
+        _head = null;
+        return true;
+    }
+
+    private static string Describe(ReadOnlySpan<byte> head)
+    {
+        var lines = Encoding.UTF8.GetString(head).Split("\r\n");
+        return lines[0].Split(' ') is [_, "101", ..] ? WebSocketAnswer.Describe(Header) : lines[0];
+
+        string? Header(string name)
+        {
+            var values = lines.Skip(1)
+                .Where(line => line.Length > name.Length && line[name.Length] == ':' && line.StartsWith(name, StringComparison.OrdinalIgnoreCase))
+                .Select(line => line[(name.Length + 1)..].Trim());
+            return string.Join(',', values);
+        }
+    }
+}
+
+/// <inheritdoc/>
+internal sealed class ReplayOutput : IReplayOutput
+{
+    public PipeWriter Behind(PipeWriter output, Replay replay) => new ReplayedAnswer(output, replay);
+}

@@ -1,0 +1,209 @@
+using KestrelHandoff.Transport.Connections;
+
+namespace KestrelHandoff.Http;
+
+/// <summary>
+/// The stream under a WebSocket. No read goes beyond the end of a frame: between two messages everything that was read has been given to
+/// the app, and everything else is still the connection's. There it can be held.
+/// </summary>
+internal sealed class WebSocketStream(Stream inner, HandoffConnection connection, Replay? replay, Action cancel) : Stream, IMessages
+{
+    private readonly Lock _sync = new();
+    private FrameTracker _received = new(isMasked: true);
+    private FrameTracker _sent = new(isMasked: false);
+    private int _writes; // under way
+    private volatile bool _isReading;
+    private volatile bool _isHeld;
+    private Goodbye _goodbye;
+
+    private enum Goodbye : byte
+    {
+        None,
+        Wanted,
+        Said,
+    }
+
+    public Replay? Replay => replay;
+
+    /// <summary>The app has lost the connection to the successor.</summary>
+    public bool IsHeld => _isHeld;
+
+    public override bool CanRead => true;
+
+    public override bool CanWrite => true;
+
+    public override bool CanSeek => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public bool TryHold()
+    {
+        lock (_sync)
+        {
+            if (replay is null || _writes > 0 || _goodbye == Goodbye.Said || !_received.IsBetweenMessages || !_sent.IsBetweenMessages)
+            {
+                return false;
+            }
+
+            return _isHeld = true;
+        }
+    }
+
+    public void OnHeld()
+    {
+        if (!_isReading)
+        {
+            cancel(); // else when that read has ended: cancelled under way, the WebSocket would abort the connection
+        }
+    }
+
+    public void SayGoodbye()
+    {
+        lock (_sync)
+        {
+            if (_isHeld || _goodbye != Goodbye.None || _sent.HasClosed)
+            {
+                return;
+            }
+
+            if (_writes > 0 || !_sent.IsBetweenFrames)
+            {
+                _goodbye = Goodbye.Wanted; // said by the write that ends the frame
+                return;
+            }
+
+            _goodbye = Goodbye.Said;
+        }
+
+        _ = SendGoodbyeAsync();
+    }
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        int count;
+        _isReading = true;
+        try
+        {
+            count = await inner.ReadAsync(buffer[..Math.Min(buffer.Length, _received.ToFrameEnd)], cancellationToken);
+        }
+        catch (Exception e) when (_isHeld)
+        {
+            cancel();
+            throw Moved(e);
+        }
+        finally
+        {
+            _isReading = false;
+        }
+
+        _received.Pass(buffer.Span[..count]);
+        return count;
+    }
+
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        lock (_sync)
+        {
+            if (_isHeld)
+            {
+                throw Moved(null);
+            }
+
+            if (_goodbye == Goodbye.Said)
+            {
+                if (FrameTracker.IsClose(buffer.Span))
+                {
+                    return; // the app's answer to the client's answer: it was said already
+                }
+
+                throw new IOException("The client was told that this instance restarts; nothing can be sent any more.");
+            }
+
+            _writes++;
+            _sent.Pass(buffer.Span);
+        }
+
+        try
+        {
+            await inner.WriteAsync(buffer, cancellationToken);
+        }
+        finally
+        {
+            EndWrite();
+        }
+    }
+
+    public override Task FlushAsync(CancellationToken cancellationToken) =>
+        _isHeld ? Task.CompletedTask : inner.FlushAsync(cancellationToken); // each write was flushed as it was made
+
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override int Read(byte[] buffer, int offset, int count) => ReadAsync(buffer, offset, count, CancellationToken.None).GetAwaiter().GetResult();
+
+    public override void Write(byte[] buffer, int offset, int count) => WriteAsync(buffer, offset, count, CancellationToken.None).GetAwaiter().GetResult();
+
+    public override void Flush()
+    {
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && !_isHeld)
+        {
+            inner.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private void EndWrite()
+    {
+        bool sayGoodbye;
+        lock (_sync)
+        {
+            _writes--;
+            sayGoodbye = _goodbye == Goodbye.Wanted && _writes == 0 && _sent is { IsBetweenFrames: true, HasClosed: false };
+            if (sayGoodbye)
+            {
+                _goodbye = Goodbye.Said;
+            }
+        }
+
+        if (sayGoodbye)
+        {
+            _ = SendGoodbyeAsync();
+        }
+        else
+        {
+            connection.EndMessage();
+        }
+    }
+
+    private async Task SendGoodbyeAsync()
+    {
+        try
+        {
+            await inner.WriteAsync(WebSocketAnswer.Restart);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or OperationCanceledException)
+        {
+            // The client or the app was faster: there is nobody to say goodbye to.
+        }
+    }
+
+    private static OperationCanceledException Moved(Exception? inner) => new("The connection goes on with the successor of this instance.", inner);
+}

@@ -1,0 +1,88 @@
+using System.Net.WebSockets;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Connections;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace KestrelHandoff.Http;
+
+/// <summary>A request that may become a WebSocket. If it does, the connection knows from then on where messages end.</summary>
+internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoffFeature, IDisposable
+{
+    private readonly HttpContext _context;
+    private readonly HandoffConnection _connection;
+    private readonly IHttpUpgradeFeature _upgrade;
+    private readonly CancellationTokenSource _aborted;
+    private readonly byte[] _request;
+    private WebSocketStream? _stream;
+
+    private WebSocketUpgrade(HttpContext context, HandoffConnection connection, IHttpUpgradeFeature upgrade)
+    {
+        (_context, _connection, _upgrade) = (context, connection, upgrade);
+        _request = RequestHead.Write(context);
+        _aborted = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted); // by the client's going, or the connection's
+        context.RequestAborted = _aborted.Token;
+        context.Features.Set<IHttpUpgradeFeature>(this);
+        context.Features.Set<IConnectionHandoffFeature>(this);
+    }
+
+    public bool IsUpgradableRequest => _upgrade.IsUpgradableRequest;
+
+    public CancellationToken HandoffRequested => Feature.HandoffRequested;
+
+    public ReadOnlyMemory<byte>? State => Feature.State;
+
+    private IConnectionHandoffFeature Feature => _connection;
+
+    /// <summary>What the server has for a request that asks for an upgrade.</summary>
+    public static IHttpUpgradeFeature? Wanted(HttpContext context) =>
+        context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } upgrade ? upgrade : null;
+
+    public static async Task RunAsync(HandoffConnection connection, IHttpUpgradeFeature upgrade, RequestDelegate next, HttpContext context)
+    {
+        using var self = new WebSocketUpgrade(context, connection, upgrade);
+        try
+        {
+            await next(context);
+        }
+        catch (Exception e) when (self._stream is { IsHeld: true } && e is OperationCanceledException or WebSocketException or IOException)
+        {
+            // So a handler ends that loses its connection. This one has not been lost.
+        }
+    }
+
+    public bool TryHandOff(ReadOnlyMemory<byte> state = default) => Feature.TryHandOff(state);
+
+    public async Task<Stream> UpgradeAsync()
+    {
+        var answer = _context.Response.Headers;
+        if (!WebSocketAnswer.IsOne(answer))
+        {
+            return await _upgrade.UpgradeAsync();
+        }
+
+        var moves = MigratesOnHandoff.IsOn(_context) && !WebSocketAnswer.HasContext(answer);
+        var replay = moves ? new Replay(_request, WebSocketAnswer.Describe(name => string.Join(',', (IEnumerable<string?>)answer[name]))) : null;
+        _stream = new WebSocketStream(await _upgrade.UpgradeAsync(), _connection, replay, Cancel);
+        _connection.Speak(_stream);
+        return _stream;
+    }
+
+    public void Dispose() => _aborted.Dispose();
+
+    /// <summary>Away from who holds the connection: callbacks are the app's.</summary>
+    private void Cancel() => ThreadPool.UnsafeQueueUserWorkItem(
+        static self =>
+        {
+            try
+            {
+                self._aborted.Cancel();
+            }
+            catch (Exception e) when (e is ObjectDisposedException or AggregateException)
+            {
+                // The handler has ended already; or what the app registered has failed, and the connection goes all the same.
+            }
+        },
+        this,
+        preferLocal: false);
+}

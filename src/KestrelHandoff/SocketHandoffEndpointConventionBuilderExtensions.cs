@@ -1,0 +1,24 @@
+using KestrelHandoff.Http;
+
+namespace Microsoft.AspNetCore.Builder;
+
+/// <summary>Lets the long-lived connections of an endpoint move with a handoff.</summary>
+public static class SocketHandoffEndpointConventionBuilderExtensions
+{
+    /// <summary>
+    /// The endpoint's WebSockets go to the successor instead of being closed: each between two messages, on the same TCP connection. The
+    /// successor's pipeline runs the original request again, with routing and authorization, and its handler goes on where this one ended.
+    /// </summary>
+    /// <remarks>
+    /// The old handler sees <c>RequestAborted</c> cancelled and its pending receive end with <see cref="OperationCanceledException"/>. A
+    /// message whose send has completed reaches the client before any of the successor's; a send that throws has sent nothing. What the
+    /// handler must remember it leaves as the state of <see cref="KestrelHandoff.Transport.IConnectionHandoffFeature"/>. A connection stays and drains
+    /// while a message is half sent or half received, under TLS, over HTTP/2, and with compression that keeps its context
+    /// (<c>WebSocketAcceptContext.DangerousEnableCompression</c> without <c>DisableServerContextTakeover</c> and the client's likewise).
+    /// </remarks>
+    /// <typeparam name="TBuilder">The endpoint's or the group's builder.</typeparam>
+    /// <param name="builder">What a <c>Map</c> method returned.</param>
+    /// <returns><paramref name="builder"/>.</returns>
+    public static TBuilder MigrateOnHandoff<TBuilder>(this TBuilder builder)
+        where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(MigratesOnHandoff.Instance);
+}
