@@ -1,0 +1,57 @@
+using System.CommandLine;
+using KestrelHandoff.Benchmarks.Server;
+
+namespace KestrelHandoff.Benchmarks;
+
+/// <summary>The commands, their options and ranges.</summary>
+internal static class CommandLine
+{
+    private static readonly Option<int> Pairs = Number("--pairs", 7, 1, 1000, "Runs on each transport, in ABBA order, for every scenario.");
+    private static readonly Option<int> Seconds = Number("--seconds", 4, 1, 3600, "Seconds of one run.");
+    private static readonly Option<int> Connections = Number("--connections", 2000, 1, 20_000, "Idle connections to hold.");
+    private static readonly Option<string?> Json = new("--json") { Description = "Also writes all figures to this file, each run of each pair.", HelpName = "FILE" };
+    private static readonly Option<bool> Stock = new("--stock") { Description = "On Kestrel's own transport." };
+
+    public static RootCommand Create(Func<BenchmarkSettings, CancellationToken, Task<int>> run)
+    {
+        var serve = new Command("serve", "The measured app; it ends with its standard input.") { Stock };
+        serve.SetAction((result, cancel) => BenchmarkServer.RunAsync(result.GetValue(Stock), cancel));
+        return new RootCommand("One app on this library's transport and on Kestrel's own, side by side: what the library costs.")
+        {
+            Measuring("throughput", "Requests a second and p99 latency, with wrk.", [Pairs, Seconds, Json], new() { Throughput = true }),
+            Measuring("allocations", "Bytes allocated for a request.", [Json], new() { Allocations = true }),
+            Measuring("memory", "Bytes held by an idle connection.", [Connections, Json], new() { Memory = true }),
+            Measuring("all", "All three.", [Pairs, Seconds, Connections, Json], new() { Throughput = true, Allocations = true, Memory = true }),
+            serve,
+        };
+
+        Command Measuring(string name, string description, Option[] options, BenchmarkSettings what)
+        {
+            var command = new Command(name, description);
+            Array.ForEach(options, command.Options.Add);
+            command.SetAction((result, cancel) => run(
+                what with
+                {
+                    Pairs = result.GetValue(Pairs),
+                    Seconds = result.GetValue(Seconds),
+                    Connections = result.GetValue(Connections),
+                    Json = result.GetValue(Json),
+                },
+                cancel));
+            return command;
+        }
+    }
+
+    private static Option<int> Number(string name, int byDefault, int min, int max, string description)
+    {
+        var option = new Option<int>(name) { Description = $"{description} ({min} to {max})", DefaultValueFactory = _ => byDefault, HelpName = "N" };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && int.TryParse(result.Tokens[0].Value, out var value) && (value < min || value > max))
+            {
+                result.AddError($"{name} must be from {min} to {max}, but is {value}.");
+            }
+        });
+        return option;
+    }
+}

@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelHandoff.Benchmarks.Server;
+
+/// <summary>The measured app: the same code on both transports, and little enough of it that the transport shows.</summary>
+internal static class BenchmarkServer
+{
+    public const string Ready = "ready ";
+    public const string Plaintext = "Hello, World!";
+
+    private static readonly byte[] PlaintextBody = Encoding.ASCII.GetBytes(Plaintext);
+    private static readonly byte[] LargeBody = Encoding.ASCII.GetBytes(new string('x', 16 * 1024));
+
+    public static async Task RunAsync(bool stock, CancellationToken cancel)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        using var certificate = ServerCertificate.Create();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Listen(IPAddress.Loopback, 0);
+            kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificate));
+        });
+        if (!stock)
+        {
+            builder.Services.AddSocketHandoff();
+        }
+
+        await using var app = builder.Build();
+        if (!stock)
+        {
+            app.MapSocketHandoff();
+        }
+
+        app.MapGet("/", context => AnswerAsync(context, PlaintextBody));
+        app.MapGet("/16k", context => AnswerAsync(context, LargeBody));
+        app.MapGet("/allocated", context => AnswerAsync(context, Bytes(GC.GetTotalAllocatedBytes(precise: true))));
+        app.MapGet("/live", context => AnswerAsync(context, Bytes(Live())));
+        await app.StartAsync(cancel);
+        Console.WriteLine($"{Ready}{string.Join(' ', app.Urls)}");
+        while (await Console.In.ReadLineAsync(cancel) is not null)
+        {
+        }
+    }
+
+    private static Task AnswerAsync(HttpContext context, byte[] body)
+    {
+        context.Response.ContentType = "text/plain";
+        context.Response.ContentLength = body.Length;
+        return context.Response.Body.WriteAsync(body, 0, body.Length);
+    }
+
+    /// <summary>Bytes of live objects; and what the heap does not need is the kernel's again, or the resident size would say nothing.</summary>
+    private static long Live()
+    {
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        GC.WaitForPendingFinalizers();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        return GC.GetTotalMemory(forceFullCollection: false);
+    }
+
+    private static byte[] Bytes(long number) => Encoding.ASCII.GetBytes(number.ToString(CultureInfo.InvariantCulture));
+}
