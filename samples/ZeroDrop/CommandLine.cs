@@ -21,8 +21,8 @@ internal static class CommandLine
     private static readonly Option<int> UploadBytes = Number("--upload-bytes", 65_536, 1, 16_777_216, "Bytes of an upload.");
     private static readonly Option<int> Connectors = Number("--connectors", 0, 0, 2000,
         "Connectors that open a connection for each request as fast as they can; alone unless other load is named.");
-    private static readonly Option<int> WebSockets = Number("--websockets", 0, 0, 1000, "Open WebSockets, each echoing ten times a second.");
-    private static readonly Option<int> Tcp = Number("--tcp", 0, 0, 1000, "Open raw TCP connections, each echoing ten times a second.");
+    private static readonly Option<int> WebSockets = Number("--websockets", 0, 0, 1000, "Open WebSockets, each echoing twenty times a second.");
+    private static readonly Option<int> Tcp = Number("--tcp", 0, 0, 1000, "Open raw TCP connections, each echoing twenty times a second.");
     private static readonly Option<string> Mode = new("--mode")
     {
         Description = "handoff, or stop-start: SIGTERM, wait, start again, as people do without.",

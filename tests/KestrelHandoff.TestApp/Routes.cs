@@ -14,6 +14,7 @@ internal static class Routes
         MapProcess(app);
         app.Map("/ws", context => EchoAsync(context, handoff.Generation));
         WebSockets.Map(app);
+        Events.Map(app);
         app.MapPost("/hand-off-from-code", async () => (await handoff.HandOffAsync()).Outcome);
     }
 

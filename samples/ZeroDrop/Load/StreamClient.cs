@@ -17,10 +17,10 @@ internal interface IEchoStream : IDisposable
     Task<string> EchoAsync(string text, CancellationToken timeout);
 }
 
-/// <summary>Keeps one stream open, sends on it ten times a second and opens it again when it ends.</summary>
+/// <summary>Keeps one stream open, sends on it twenty times a second and opens it again when it ends.</summary>
 internal sealed class StreamClient(LoadContext context, StreamCounters counters, Func<CancellationToken, Task<IEchoStream>> open)
 {
-    private const double PeriodMs = 100;
+    private const double PeriodMs = 50;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
     private readonly Pulse _pulse = new();

@@ -55,7 +55,7 @@ internal sealed partial class HandoffConnection
         {
             Disposing ??= take;
             _isWanted = true;
-            WasHeldAtOnce = _isParked && TryHoldNeedsLock();
+            WasHeldAtOnce = IsAtRest && TryHoldNeedsLock();
             requested = IsTransportReplaced ? null : _belongings?.Requested;
         }
 
@@ -79,7 +79,12 @@ internal sealed partial class HandoffConnection
         {
             if (_isHeld)
             {
-                return _messages is null ? ReadAfterHoldAsync(input) : NoRead();
+                return _messages switch
+                {
+                    null => ReadAfterHoldAsync(input),
+                    { IsOneWay: true } => CanceledRead(),
+                    _ => NoRead(),
+                };
             }
 
             if (!_isWanted || !TryHoldNeedsLock())
@@ -89,11 +94,11 @@ internal sealed partial class HandoffConnection
                 return read;
             }
 
-            IsReadMadeUp = true;
         }
 
+        var made = _messages is null or { IsOneWay: true } ? CanceledRead() : NoRead();
         LetServerEnd();
-        return _messages is null ? new(new ReadResult(ReadOnlySequence<byte>.Empty, isCanceled: true, isCompleted: false)) : NoRead();
+        return made;
     }
 
     /// <summary>Whether what the server advances over came from the pipe.</summary>
@@ -131,6 +136,9 @@ internal sealed partial class HandoffConnection
         return true;
     }
 
+    /// <summary>Nobody works on what was received.</summary>
+    private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
+
     private bool CanHoldNeedsLock() => _phase == Phase.Live && !IsTransportReplaced && !_peerEnded;
 
     private void HoldNeedsLock()
@@ -143,16 +151,22 @@ internal sealed partial class HandoffConnection
     {
         _stopReceiving.Cancel();
         _input.CancelPendingFlush();
-        if (_messages is { } messages)
+        _messages?.OnHeld();
+        if (_messages is { IsOneWay: false })
         {
             _ownTransport.Inner.CancelPendingRead();
-            messages.OnHeld();
             return;
         }
 
         // Kestrel reads no further head after this, and ends the connection without a word where it waits for one
         // (Http1Connection.TryParseRequest: nothing of a request seen and no keep-alive).
         RequestClose();
+    }
+
+    private ValueTask<ReadResult> CanceledRead()
+    {
+        IsReadMadeUp = true;
+        return new(new ReadResult(ReadOnlySequence<byte>.Empty, isCanceled: true, isCompleted: false));
     }
 
     /// <summary>An error, since the server reads again after a read that was only cancelled (Http1UpgradeMessageBody.ReadAsyncInternalAwaited).</summary>

@@ -7,7 +7,7 @@ namespace KestrelHandoff.Transport.Connections;
 // How a connection ends: which errors mean what, FIN or reset, and everything DisposeAsync owes.
 internal sealed partial class HandoffConnection
 {
-    /// <summary>How long a connection that ended while its instance drains waits for the peer's FIN.</summary>
+    /// <summary>How long a connection that ended while its instance drains, or after it moved, waits for the peer's FIN.</summary>
     internal static readonly TimeSpan LingerLimit = TimeSpan.FromSeconds(2);
 
     /// <summary>
@@ -102,7 +102,7 @@ internal sealed partial class HandoffConnection
         }
 
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
-        _lingers = reason is null && _lane.Registry.IsDraining && !_peerEnded;
+        _lingers = reason is null && (_lane.Registry.IsDraining || _isReplayed) && !_peerEnded;
         try
         {
             _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);

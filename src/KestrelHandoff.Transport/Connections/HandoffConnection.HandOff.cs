@@ -11,6 +11,8 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
     private Belongings? _belongings;
 
+    private volatile TaskCompletionSource? _cut;
+
     /// <summary>What is spoken here now, if not requests.</summary>
     private IMessages? _messages;
 
@@ -72,8 +74,8 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         return true;
     }
 
-    /// <summary>From here on the connection speaks in messages, and moves between two of them.</summary>
-    public void Speak(IMessages messages)
+    /// <summary>From here on the connection speaks in messages, and moves between two of them; null: in requests and answers again.</summary>
+    public void Speak(IMessages? messages)
     {
         lock (_stopReceiving)
         {
@@ -91,7 +93,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
         lock (_stopReceiving)
         {
-            if (_isHeld || !_isParked || !TryHoldNeedsLock())
+            if (_isHeld || !IsAtRest || !TryHoldNeedsLock())
             {
                 return;
             }
@@ -114,6 +116,16 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         {
             RequestClose();
         }
+    }
+
+    /// <summary>Sends what was written up to now, and from here on nothing: the server would say that it ends.</summary>
+    /// <remarks>While the connection is held, and nobody writes.</remarks>
+    public Task CutOutputAsync()
+    {
+        var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _cut = cut;
+        _output.CancelPendingRead();
+        return Task.WhenAny(cut.Task, _sending);
     }
 
     private void RequestClose() => ((IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();

@@ -33,6 +33,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private volatile bool _readerGone; // the application completed its input: what it had not consumed is lost
     private bool _closedFired;
     private bool _disposed;
+    private readonly bool _isReplayed; // its client may send on while it is told that the connection ends
     private bool _lingers;
 
     public HandoffConnection(
@@ -48,6 +49,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
         var output = new Pipe(lane.OutputOptions);
         _input = input.Writer;
         _output = output.Reader;
+        _isReplayed = behind is not null;
         _transport = _ownTransport = new BoundaryPipe(this, input.Reader, behind is null ? output.Writer : behind(output.Writer));
         ConnectionClosed = _connectionClosed.Token;
     }
@@ -162,7 +164,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
             while (true)
             {
                 var result = await _output.ReadAsync();
-                if (result.IsCanceled)
+                if (result.IsCanceled && _cut is null)
                 {
                     break;
                 }
@@ -180,6 +182,13 @@ internal sealed partial class HandoffConnection : ConnectionContext
                 {
                     break;
                 }
+
+                if (result.IsCanceled) // with everything that was written before the cut
+                {
+                    _cut!.SetResult();
+                    await DiscardOutputAsync();
+                    break;
+                }
             }
         }
         catch (Exception e)
@@ -192,6 +201,17 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
         // a receive loop that waits for an application which is gone
         _input.CancelPendingFlush();
+    }
+
+    private async Task DiscardOutputAsync()
+    {
+        ReadResult result;
+        do
+        {
+            result = await _output.ReadAsync();
+            _output.AdvanceTo(result.Buffer.End);
+        }
+        while (!result.IsCompleted && !result.IsCanceled);
     }
 
     private ValueTask<SocketError> SendWithRentedAsync(in ReadOnlySequence<byte> bytes)

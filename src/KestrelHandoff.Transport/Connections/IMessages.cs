@@ -6,6 +6,9 @@ internal interface IMessages
     /// <summary>What the successor's server is given first; null if this can not move.</summary>
     Replay? Replay { get; }
 
+    /// <summary>Only the server speaks: there is no read for it to wait in.</summary>
+    bool IsOneWay { get; }
+
     /// <summary>
     /// Between two messages, of either side: writes no more and returns true. Called under the lock of the connection, with no read of
     /// the server under way but one that has seen nothing yet.

@@ -20,6 +20,7 @@ internal static class Exchanges
         {
             running = WebSocketUpgrade.Wanted(context) is { } upgrade
                 ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context)
+                : EventStream.IsWanted(context) ? EventStream.RunAsync(connection, next, context)
                 : next(context);
         }
         catch

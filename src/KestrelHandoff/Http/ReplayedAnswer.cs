@@ -37,7 +37,7 @@ internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWri
     {
         if (_head is not null && !TryPassHead())
         {
-            return new(new FlushResult(isCanceled: false, isCompleted: _isOver));
+            return new(new FlushResult(isCanceled: false, isCompleted: false)); // completed, it would have the server reset the connection
         }
 
         return output.FlushAsync(cancellationToken);
@@ -67,7 +67,7 @@ internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWri
         {
             _isOver = true;
             _head.ResetWrittenCount();
-            output.Write(WebSocketAnswer.Restart);
+            output.Write(replay.Answer.StartsWith(WebSocketAnswer.Status, StringComparison.Ordinal) ? WebSocketAnswer.Restart : EventStreamAnswer.End);
             output.Complete();
             return false;
         }
@@ -80,9 +80,14 @@ internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWri
     private static string Describe(ReadOnlySpan<byte> head)
     {
         var lines = Encoding.UTF8.GetString(head).Split("\r\n");
-        return lines[0].Split(' ') is [_, "101", ..] ? WebSocketAnswer.Describe(Header) : lines[0];
+        return lines[0].Split(' ') switch
+        {
+            [_, WebSocketAnswer.Status, ..] => WebSocketAnswer.Describe(Header),
+            [_, EventStreamAnswer.Status, ..] when Header("Transfer-Encoding") == "chunked" => EventStreamAnswer.Describe(Header),
+            _ => lines[0],
+        };
 
-        string? Header(string name)
+        string Header(string name)
         {
             var values = lines.Skip(1)
                 .Where(line => line.Length > name.Length && line[name.Length] == ':' && line.StartsWith(name, StringComparison.OrdinalIgnoreCase))

@@ -6,6 +6,8 @@ namespace KestrelHandoff.Http;
 /// <summary>What was agreed on in the answer to a WebSocket request.</summary>
 internal static class WebSocketAnswer
 {
+    public const string Status = "101";
+
     /// <summary>RFC 6455 §7.4.1 leaves 1012, "service restart", to the IANA registry: the client should come back.</summary>
     private const ushort ServiceRestart = 1012;
 
@@ -13,7 +15,7 @@ internal static class WebSocketAnswer
     public static readonly byte[] Restart = CloseFrame(ServiceRestart);
 
     /// <summary>What a new answer must agree on as well, for the client to go on without noticing.</summary>
-    public static string Describe(Func<string, string?> header) => $"101\n{header("Sec-WebSocket-Protocol")}\n{header("Sec-WebSocket-Extensions")}";
+    public static string Describe(Func<string, string?> header) => $"{Status}\n{header("Sec-WebSocket-Protocol")}\n{header("Sec-WebSocket-Extensions")}";
 
     /// <summary>Whether the answer is one of a WebSocket, and not of another protocol that begins with an upgrade.</summary>
     public static bool IsOne(IHeaderDictionary answer) => answer.SecWebSocketAccept.Count > 0;

@@ -25,6 +25,8 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
 
     public Replay? Replay => replay;
 
+    public bool IsOneWay => false;
+
     /// <summary>The app has lost the connection to the successor.</summary>
     public bool IsHeld => _isHeld;
 
