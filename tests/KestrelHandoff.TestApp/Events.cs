@@ -39,7 +39,7 @@ internal static class Events
             }
             while (await pace.WaitForNextTickAsync(context.RequestAborted));
         }
-        catch (OperationCanceledException) when (feature.TryHandOff(Encoding.ASCII.GetBytes($"{count}")))
+        catch when (feature.TryHandOff(Encoding.ASCII.GetBytes($"{count}")))
         {
             // the successor's handler counts on
         }

@@ -48,7 +48,7 @@ internal static class WebSockets
 
             await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
         }
-        catch (OperationCanceledException) when (feature.TryHandOff(Encoding.ASCII.GetBytes($"{count}")))
+        catch when (feature.TryHandOff(Encoding.ASCII.GetBytes($"{count}")))
         {
             // the successor's handler counts on
         }

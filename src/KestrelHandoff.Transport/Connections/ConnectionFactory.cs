@@ -44,7 +44,8 @@ internal sealed class ConnectionFactory : IDisposable
         Socket socket, EndPoint? localEndPoint = null, EndPoint? remoteEndPoint = null, string? listenerName = null)
     {
         var connection = new HandoffConnection(Prepare(socket), NextLane(), localEndPoint, remoteEndPoint, connectionId: null) { ListenerName = listenerName };
-        return Start(connection, received: default);
+        connection.Start(received: default);
+        return connection;
     }
 
     /// <summary>Goes on with a connection that was released, by another instance or by this one.</summary>
@@ -52,13 +53,14 @@ internal sealed class ConnectionFactory : IDisposable
     /// <param name="isBetween">It can be taken again before the next exchange.</param>
     public HandoffConnection Adopt(ReleasedConnection moved, bool isBetween)
     {
-        Func<PipeWriter, PipeWriter>? behind = moved.Replay is { } replay ? output => _replays!.Behind(output, replay) : null;
+        Func<PipeWriter, ReplayedOutput>? behind = moved.Replay is { } replay ? output => _replays!.Behind(output, replay) : null;
         var connection = new HandoffConnection(Prepare(moved.Socket), NextLane(), moved.LocalEndPoint, moved.RemoteEndPoint, moved.ConnectionId, behind)
         {
             ListenerName = moved.ListenerName,
         };
         connection.Continue(moved.State, isBetween && moved.IsBetweenRequests);
-        return Start(connection, moved.Replay is null ? moved.Leftover : (byte[])[.. moved.Replay.Request, .. moved.Leftover.Span]);
+        connection.Start(moved.Leftover, moved.Replay?.Request);
+        return connection;
     }
 
     /// <summary>Frees the memory pools. Call it when the last connection is gone.</summary>
@@ -68,12 +70,6 @@ internal sealed class ConnectionFactory : IDisposable
         {
             lane.Dispose();
         }
-    }
-
-    private static HandoffConnection Start(HandoffConnection connection, ReadOnlyMemory<byte> received)
-    {
-        connection.Start(received);
-        return connection;
     }
 
     private ConnectionLane NextLane() => _lanes[Interlocked.Increment(ref _next) % (uint)_lanes.Length];

@@ -11,6 +11,8 @@ internal sealed partial class HandoffConnection
 {
     private bool _isParked; // a read is pending, and nothing was flushed since it began
     private bool _isInExchange;
+    private bool _isHttp; // there was an exchange
+    private bool _isDisposing;
     private bool _isBetween; // no byte of the next exchange was seen
     private volatile bool _isWanted;
     private volatile bool _isHeld;
@@ -25,7 +27,7 @@ internal sealed partial class HandoffConnection
     public bool WasHeldAtOnce { get; private set; }
 
     /// <summary>The server begins an exchange. From here to its end the connection stays: for good, where exchanges overlap and none of them ends it.</summary>
-    public void BeginExchange() => _isInExchange = true;
+    public void BeginExchange() => _isInExchange = _isHttp = true;
 
     /// <summary>The exchange is over but for what is still to be written; the next read of the server is for the next one.</summary>
     /// <param name="isWhole">All of its input was read. Otherwise the server reads on, and the connection cannot be taken before the next exchange ends.</param>
@@ -38,7 +40,7 @@ internal sealed partial class HandoffConnection
     /// <summary>The connection was served before: by a predecessor, or by this instance.</summary>
     public void Continue(ReadOnlyMemory<byte>? state, bool isBetween)
     {
-        _isBetween = isBetween;
+        _isBetween = _isHttp = isBetween;
         if (state is not null)
         {
             _belongings = new() { State = state };
@@ -51,11 +53,13 @@ internal sealed partial class HandoffConnection
     public bool Want(Func<HandoffConnection, ValueTask> take)
     {
         CancellationTokenSource? requested;
+        bool isHeld;
         lock (_stopReceiving)
         {
             Disposing ??= take;
             _isWanted = true;
-            WasHeldAtOnce = IsAtRest && TryHoldNeedsLock();
+            isHeld = IsAtRest && TryHoldNeedsLock();
+            WasHeldAtOnce |= isHeld;
             requested = IsTransportReplaced ? null : _belongings?.Requested;
         }
 
@@ -64,12 +68,12 @@ internal sealed partial class HandoffConnection
             _ = RequestAsync(requested); // first: who is ended finds it requested
         }
 
-        if (WasHeldAtOnce)
+        if (isHeld)
         {
             LetServerEnd();
         }
 
-        return WasHeldAtOnce;
+        return isHeld;
     }
 
     /// <summary>A read of the server.</summary>
@@ -139,7 +143,7 @@ internal sealed partial class HandoffConnection
     /// <summary>Nobody works on what was received.</summary>
     private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
 
-    private bool CanHoldNeedsLock() => _phase == Phase.Live && !IsTransportReplaced && !_peerEnded;
+    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsTransportReplaced && !_peerEnded;
 
     private void HoldNeedsLock()
     {

@@ -23,7 +23,14 @@ internal sealed partial class HandoffConnection
         var first = !Interlocked.Exchange(ref _disposed, true);
         if (first)
         {
-            if (Disposing is not null || _phase is Phase.Stopped or Phase.Releasing)
+            bool mustSettle;
+            lock (_stopReceiving)
+            {
+                _isDisposing = true; // nobody takes it from here on but who has asked
+                mustSettle = Disposing is not null || _phase is Phase.Stopped or Phase.Releasing;
+            }
+
+            if (mustSettle)
             {
                 await SettleReleaseAsync();
             }
@@ -102,7 +109,7 @@ internal sealed partial class HandoffConnection
         }
 
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
-        _lingers = reason is null && (_lane.Registry.IsDraining || _isReplayed) && !_peerEnded;
+        _lingers = reason is null && (_lane.Registry.IsDraining || _replayed is not null) && !_peerEnded;
         try
         {
             _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);

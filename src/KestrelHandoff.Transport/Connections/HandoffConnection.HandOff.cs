@@ -16,7 +16,9 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     /// <summary>What is spoken here now, if not requests.</summary>
     private IMessages? _messages;
 
-    /// <summary>Several exchanges go on at a time, as in HTTP/2: it never is between two of them.</summary>
+    private bool _hasSaidGoodbye;
+
+    /// <summary>Several exchanges go on at a time, as in HTTP/2.</summary>
     public bool IsShared { get; set; }
 
     CancellationToken IConnectionHandoffFeature.HandoffRequested
@@ -33,7 +35,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
             if (isLate)
             {
-                requested.Cancel(); // before anybody can have registered on it, or for the second time
+                _ = RequestAsync(requested);
             }
 
             return requested.Token;
@@ -55,12 +57,17 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
             isHeldNow = !_isHeld;
             if (isHeldNow)
             {
-                if (!_isWanted || !CanHoldNeedsLock() || (_messages is { } messages ? !messages.TryHold() : _isInExchange || IsShared))
+                // Who speaks in messages may have read one, and the app not have had all of it, unless it waits for the next.
+                if (!_isWanted || !CanHoldNeedsLock() || (_messages is { } messages ? !IsAtRest || !messages.TryHold() : _isHttp))
                 {
                     return false;
                 }
 
                 HoldNeedsLock();
+            }
+            else if (_phase != Phase.Stopped || (_messages is null && _isHttp))
+            {
+                return false; // it has gone, or waits for a request and has no handler
             }
 
             (_belongings ??= new()).Left = state.ToArray();
@@ -105,9 +112,13 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     /// <summary>Whether a handoff can find it between two exchanges or messages.</summary>
     public bool CanMove => !IsTransportReplaced && !IsShared && _messages is null or { Replay: not null };
 
-    /// <summary>The instance goes, and the connection stays: tells the client, where the protocol has a word for it at any time.</summary>
+    /// <summary>The protocol has a word for the end that can be said at any time, and it was not said yet.</summary>
+    public bool CanSayGoodbye => !_hasSaidGoodbye && (_messages is not null || IsShared);
+
+    /// <summary>The instance goes, and the connection stays: tells the client.</summary>
     public void SayGoodbye()
     {
+        _hasSaidGoodbye = true;
         if (_messages is { } messages)
         {
             messages.SayGoodbye();
@@ -128,7 +139,17 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         return Task.WhenAny(cut.Task, _sending);
     }
 
-    private void RequestClose() => ((IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+    private void RequestClose()
+    {
+        try
+        {
+            ((IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+        }
+        catch (AggregateException e)
+        {
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(IConnectionLifetimeNotificationFeature.ConnectionClosedRequested), e);
+        }
+    }
 
     private async Task RequestAsync(CancellationTokenSource requested)
     {

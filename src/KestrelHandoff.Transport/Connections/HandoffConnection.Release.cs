@@ -92,18 +92,6 @@ internal sealed partial class HandoffConnection
         }
 
         var leftover = _peerEnded || _readerGone ? null : TakeLeftover();
-        var released = leftover is null ? null : new ReleasedConnection
-        {
-            Socket = _socket,
-            Leftover = leftover,
-            ConnectionId = ConnectionId,
-            ListenerName = ListenerName,
-            LocalEndPoint = LocalEndPoint,
-            RemoteEndPoint = RemoteEndPoint,
-            State = _belongings?.Left,
-            Replay = _messages?.Replay,
-        };
-
         lock (_stopReceiving)
         {
             if (_phase != Phase.Releasing)
@@ -111,17 +99,28 @@ internal sealed partial class HandoffConnection
                 return null;
             }
 
-            _phase = released is null ? Phase.Live : Phase.Released;
+            _phase = leftover is null ? Phase.Live : Phase.Released;
         }
 
-        if (released is null)
+        if (leftover is null)
         {
             TryEnd(reason: null, evenIfStopped: true);
             return null;
         }
 
-        ConnectionLog.Released(_lane.Logger, this, released.Leftover.Length);
-        return released;
+        ConnectionLog.Released(_lane.Logger, this, leftover.Length);
+        var replay = _messages?.Replay;
+        return new ReleasedConnection
+        {
+            Socket = _socket,
+            Leftover = leftover,
+            ConnectionId = ConnectionId,
+            ListenerName = ListenerName,
+            LocalEndPoint = LocalEndPoint,
+            RemoteEndPoint = RemoteEndPoint,
+            State = _belongings?.Left ?? (replay is null ? null : []),
+            Replay = replay,
+        };
     }
 
     /// <summary>What the application has not consumed.</summary>
@@ -142,8 +141,9 @@ internal sealed partial class HandoffConnection
             _ownTransport.Inner.Complete();
             return leftover;
         }
-        catch (InvalidOperationException)
+        catch (InvalidOperationException e)
         {
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(ReleaseAsync), e); // a handler that still reads
             return null;
         }
     }

@@ -33,11 +33,11 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private volatile bool _readerGone; // the application completed its input: what it had not consumed is lost
     private bool _closedFired;
     private bool _disposed;
-    private readonly bool _isReplayed; // its client may send on while it is told that the connection ends
+    private readonly ReplayedOutput? _replayed;
     private bool _lingers;
 
     public HandoffConnection(
-        Socket socket, ConnectionLane lane, EndPoint? localEndPoint, EndPoint? remoteEndPoint, string? connectionId, Func<PipeWriter, PipeWriter>? behind = null)
+        Socket socket, ConnectionLane lane, EndPoint? localEndPoint, EndPoint? remoteEndPoint, string? connectionId, Func<PipeWriter, ReplayedOutput>? behind = null)
     {
         _socket = socket;
         _lane = lane;
@@ -49,8 +49,8 @@ internal sealed partial class HandoffConnection : ConnectionContext
         var output = new Pipe(lane.OutputOptions);
         _input = input.Writer;
         _output = output.Reader;
-        _isReplayed = behind is not null;
-        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, behind is null ? output.Writer : behind(output.Writer));
+        _replayed = behind?.Invoke(output.Writer);
+        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, _replayed ?? output.Writer);
         ConnectionClosed = _connectionClosed.Token;
     }
 
@@ -81,10 +81,13 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
     /// <summary>Begins to receive and send.</summary>
     /// <param name="received">Bytes that were received before; the application gets them first.</param>
-    public void Start(ReadOnlyMemory<byte> received)
+    /// <param name="request">A request to be replayed, before all that.</param>
+    public void Start(ReadOnlyMemory<byte> received, ReadOnlyMemory<byte> request = default)
     {
         _lane.Registry.Add(this);
-        _receiving = received.IsEmpty ? ReceiveAsync() : ReceiveAfterAsync(received);
+        _receiving = _replayed is not null ? ReceiveAfterReplayAsync(_replayed, request, received)
+            : received.IsEmpty ? ReceiveAsync()
+            : ReceiveAfterAsync(received);
         _sending = SendAsync();
     }
 
@@ -102,6 +105,19 @@ internal sealed partial class HandoffConnection : ConnectionContext
     {
         await _input.WriteAsync(received);
         await ReceiveAsync();
+    }
+
+    private async Task ReceiveAfterReplayAsync(ReplayedOutput replayed, ReadOnlyMemory<byte> request, ReadOnlyMemory<byte> received)
+    {
+        await _input.WriteAsync(request);
+        if (await replayed.IsSame)
+        {
+            await ReceiveAfterAsync(received);
+        }
+        else
+        {
+            _input.Complete();
+        }
     }
 
     private async Task ReceiveAsync()

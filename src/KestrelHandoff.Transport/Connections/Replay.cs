@@ -11,5 +11,12 @@ internal sealed record Replay(byte[] Request, string Answer);
 internal interface IReplayOutput
 {
     /// <summary>Keeps the answer to the replayed request to itself. If it is another than the client had, ends the connection in the way of its protocol.</summary>
-    PipeWriter Behind(PipeWriter output, Replay replay);
+    ReplayedOutput Behind(PipeWriter output, Replay replay);
+}
+
+/// <summary>The output of a connection whose server is asked again.</summary>
+internal abstract class ReplayedOutput : PipeWriter
+{
+    /// <summary>Whether the answer was the one the client had. Until it is known to be, nothing of the client's may reach the server: it would read it as requests.</summary>
+    public abstract Task<bool> IsSame { get; }
 }

@@ -53,13 +53,19 @@ internal sealed class Drain(
         }
     }
 
-    /// <summary>To all that cannot move, one after the other: clients that are told at once come back at once.</summary>
+    /// <summary>
+    /// To all that cannot move, one after the other: clients that are told at once come back at once. When the window is over, to those as well that could have
+    /// moved and did not.
+    /// </summary>
     private async Task SayGoodbyeAsync(TimeSpan window, CancellationToken cancellationToken)
     {
-        var staying = connections.Snapshot().Where(connection => !(connection.CanMove && migration.Moves(connection))).ToArray();
-        foreach (var some in staying.Chunk(Math.Max(1, (staying.Length + GoodbyeSteps - 1) / GoodbyeSteps)))
+        for (var step = 0; !cancellationToken.IsCancellationRequested; step++)
         {
-            foreach (var connection in some)
+            var left = Math.Max(1, GoodbyeSteps - step);
+            var staying = connections.Snapshot()
+                .Where(connection => connection.CanSayGoodbye && (step >= GoodbyeSteps || !connection.CanMove || !migration.Moves(connection)))
+                .ToArray();
+            foreach (var connection in staying.Take((staying.Length + left - 1) / left))
             {
                 connection.SayGoodbye();
             }

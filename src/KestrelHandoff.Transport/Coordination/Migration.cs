@@ -126,9 +126,21 @@ internal sealed class Migration(
             Interlocked.Increment(ref _unsettled); // those have been counted
         }
 
-        if (await connection.ReleaseAsync(_giveUp.Token) is not { } released)
+        ReleasedConnection? released = null;
+        try
         {
-            Settle(1);
+            released = await connection.ReleaseAsync(_giveUp.Token);
+        }
+        finally
+        {
+            if (released is null)
+            {
+                Settle(1);
+            }
+        }
+
+        if (released is null)
+        {
             return;
         }
 

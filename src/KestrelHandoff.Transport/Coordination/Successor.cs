@@ -250,20 +250,33 @@ internal sealed class Successor(
         await AnswerAsync(new Migrated(taken.Count), cancellationToken);
         foreach (var (moved, socket) in taken)
         {
-            var listener = listeners.Listeners.FirstOrDefault(candidate => candidate.Descriptor.AdoptedFrom == moved.Listener);
-            var connection = connections.Adopt(Receive(moved, socket, listener?.Name), isBetween: true);
-            if (listener?.Bring(connection) == true)
+            try
             {
-                migration.Arrived(connection);
+                Continue(moved, socket);
             }
-            else
+            catch (Exception e)
             {
-                connection.Abort();
-                _ = connection.DisposeAsync().AsTask();
+                Log.ConnectionNotTaken(logger, moved.Id, e); // and go on: nobody else has the others
+                socket.Dispose();
             }
         }
 
         Log.ConnectionsTaken(logger, taken.Count);
+    }
+
+    private void Continue(MigratingConnection moved, Socket socket)
+    {
+        var listener = listeners.Listeners.FirstOrDefault(candidate => candidate.Descriptor.AdoptedFrom == moved.Listener);
+        var connection = connections.Adopt(Receive(moved, socket, listener?.Name), isBetween: true);
+        if (listener?.Bring(connection) == true)
+        {
+            migration.Arrived(connection);
+        }
+        else
+        {
+            connection.Abort();
+            _ = connection.DisposeAsync().AsTask();
+        }
     }
 
     private static ReleasedConnection Receive(MigratingConnection moved, Socket socket, string? listenerName) => new()
@@ -274,7 +287,7 @@ internal sealed class Successor(
         ListenerName = listenerName,
         LocalEndPoint = null,
         RemoteEndPoint = IPEndPoint.TryParse(moved.Remote ?? "", out var remote) ? remote : null,
-        State = moved.State ?? (moved.Replay is null ? (ReadOnlyMemory<byte>?)null : ReadOnlyMemory<byte>.Empty),
+        State = moved.State is { } state ? state : null,
         Replay = moved.Replay is { } replay ? new(replay.Request, replay.Answer) : null,
     };
 

@@ -65,6 +65,9 @@ internal static partial class Log
     [LoggerMessage(206, LogLevel.Debug, "Took {Count} connections from the predecessor.")]
     public static partial void ConnectionsTaken(ILogger logger, int count);
 
+    [LoggerMessage(207, LogLevel.Error, "Connection {ConnectionId}, which the predecessor has given away, could not be continued; it is closed.")]
+    public static partial void ConnectionNotTaken(ILogger logger, string connectionId, Exception exception);
+
     // 3xx: control socket
 
     [LoggerMessage(300, LogLevel.Warning, "Control socket: refused process {ProcessId} of uid {UserId}. {Reason}")]

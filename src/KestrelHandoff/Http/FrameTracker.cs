@@ -16,13 +16,14 @@ internal struct FrameTracker(bool isMasked)
     private int _seen; // bytes of the header
     private ulong _payload; // bytes of it to come
     private bool _isMessageOpen;
+    private bool _isWrong; // masked or not against the rules: what is a header and what is not cannot be told any more
 
     /// <summary>The side has said that it closes: there is no next message.</summary>
     public bool HasClosed { get; private set; }
 
     public readonly bool IsBetweenFrames => _seen == 0;
 
-    public readonly bool IsBetweenMessages => IsBetweenFrames && !_isMessageOpen && !HasClosed;
+    public readonly bool IsBetweenMessages => IsBetweenFrames && !_isMessageOpen && !_isWrong && !HasClosed;
 
     /// <summary>So many bytes can pass and no byte of the next frame is among them; at least 1.</summary>
     public readonly int ToFrameEnd => _payload > 0 ? (int)Math.Min(_payload, int.MaxValue) : HeaderLength - _seen;
@@ -36,7 +37,7 @@ internal struct FrameTracker(bool isMasked)
         _ => 0,
     });
 
-    public static bool IsClose(ReadOnlySpan<byte> frame) => frame.Length > 0 && (frame[0] & 0x0f) == WebSocketOpcode.Close;
+    public static bool IsControl(ReadOnlySpan<byte> frame) => frame.Length > 0 && (frame[0] & 0x0f) >= WebSocketOpcode.Close;
 
     public void Pass(ReadOnlySpan<byte> bytes)
     {
@@ -57,6 +58,7 @@ internal struct FrameTracker(bool isMasked)
                     continue;
                 }
 
+                _isWrong |= isMasked != ((_header[1] & 0x80) != 0);
                 _payload = PayloadLength();
             }
 

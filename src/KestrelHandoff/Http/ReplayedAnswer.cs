@@ -6,12 +6,15 @@ using KestrelHandoff.Transport.Connections;
 namespace KestrelHandoff.Http;
 
 /// <summary>Keeps the head of the answer to a replayed request from the client, who has had one; everything after it passes.</summary>
-internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWriter
+internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : ReplayedOutput
 {
     private static readonly byte[] EndOfHead = "\r\n\r\n"u8.ToArray();
 
+    private readonly TaskCompletionSource<bool> _isSame = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ArrayBufferWriter<byte>? _head = new();
     private bool _isOver; // the client was told to come back; the rest of the answer is for nobody
+
+    public override Task<bool> IsSame => _isSame.Task;
 
     public override bool CanGetUnflushedBytes => _head is not null || output.CanGetUnflushedBytes;
 
@@ -45,7 +48,15 @@ internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWri
 
     public override void CancelPendingFlush() => output.CancelPendingFlush();
 
-    public override void Complete(Exception? exception = null) => output.Complete(exception);
+    public override void Complete(Exception? exception = null)
+    {
+        if (_head is not null && !_isOver)
+        {
+            SayGoodbye(); // the server ends without an answer
+        }
+
+        output.Complete(exception);
+    }
 
     /// <returns>False: what was written is not for the client.</returns>
     private bool TryPassHead()
@@ -65,16 +76,23 @@ internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWri
 
         if (Describe(written[..length]) != replay.Answer)
         {
-            _isOver = true;
             _head.ResetWrittenCount();
-            output.Write(replay.Answer.StartsWith(WebSocketAnswer.Status, StringComparison.Ordinal) ? WebSocketAnswer.Restart : EventStreamAnswer.End);
+            SayGoodbye();
             output.Complete();
             return false;
         }
 
         output.Write(written[(length + EndOfHead.Length)..]);
         _head = null;
+        _isSame.SetResult(true);
         return true;
+    }
+
+    private void SayGoodbye()
+    {
+        _isOver = true;
+        output.Write(replay.Answer.StartsWith(WebSocketAnswer.Status, StringComparison.Ordinal) ? WebSocketAnswer.Restart : EventStreamAnswer.End);
+        _isSame.SetResult(false);
     }
 
     private static string Describe(ReadOnlySpan<byte> head)
@@ -100,5 +118,5 @@ internal sealed class ReplayedAnswer(PipeWriter output, Replay replay) : PipeWri
 /// <inheritdoc/>
 internal sealed class ReplayOutput : IReplayOutput
 {
-    public PipeWriter Behind(PipeWriter output, Replay replay) => new ReplayedAnswer(output, replay);
+    public ReplayedOutput Behind(PipeWriter output, Replay replay) => new ReplayedAnswer(output, replay);
 }

@@ -13,6 +13,8 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
     private FrameTracker _sent = new(isMasked: false);
     private int _writes; // under way
     private volatile bool _isReading;
+    private bool _hasEnded; // the app is done with it
+    private TaskCompletionSource? _readEnded;
     private volatile bool _isHeld;
     private Goodbye _goodbye;
 
@@ -27,8 +29,8 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
 
     public bool IsOneWay => false;
 
-    /// <summary>The app has lost the connection to the successor.</summary>
-    public bool IsHeld => _isHeld;
+    /// <summary>The app has lost the connection to the successor, or the client was told to come back.</summary>
+    public bool IsTaken => _isHeld || _goodbye == Goodbye.Said;
 
     public override bool CanRead => true;
 
@@ -48,7 +50,7 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
     {
         lock (_sync)
         {
-            if (replay is null || _writes > 0 || _goodbye == Goodbye.Said || !_received.IsBetweenMessages || !_sent.IsBetweenMessages)
+            if (replay is null || _hasEnded || _writes > 0 || _goodbye == Goodbye.Said || !_received.IsBetweenMessages || !_sent.IsBetweenMessages)
             {
                 return false;
             }
@@ -69,7 +71,7 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
     {
         lock (_sync)
         {
-            if (_isHeld || _goodbye != Goodbye.None || _sent.HasClosed)
+            if (_isHeld || _hasEnded || _goodbye != Goodbye.None || _sent.HasClosed)
             {
                 return;
             }
@@ -88,11 +90,12 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        int count;
         _isReading = true;
         try
         {
-            count = await inner.ReadAsync(buffer[..Math.Min(buffer.Length, _received.ToFrameEnd)], cancellationToken);
+            var count = await inner.ReadAsync(buffer[..Math.Min(buffer.Length, _received.ToFrameEnd)], cancellationToken);
+            _received.Pass(buffer.Span[..count]);
+            return count;
         }
         catch (Exception e) when (_isHeld)
         {
@@ -101,11 +104,8 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
         }
         finally
         {
-            _isReading = false;
+            EndRead();
         }
-
-        _received.Pass(buffer.Span[..count]);
-        return count;
     }
 
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
@@ -119,9 +119,9 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
 
             if (_goodbye == Goodbye.Said)
             {
-                if (FrameTracker.IsClose(buffer.Span))
+                if (FrameTracker.IsControl(buffer.Span))
                 {
-                    return; // the app's answer to the client's answer: it was said already
+                    return; // the answer to the client's close, or to its last ping
                 }
 
                 throw new IOException("The client was told that this instance restarts; nothing can be sent any more.");
@@ -164,12 +164,44 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing && !_isHeld)
+        if (disposing && TryEnd())
         {
             inner.Dispose();
         }
 
         base.Dispose(disposing);
+    }
+
+    /// <summary>The app is done.</summary>
+    /// <returns>False: the connection was taken from it before.</returns>
+    public bool TryEnd()
+    {
+        lock (_sync)
+        {
+            _hasEnded = true;
+            return !_isHeld;
+        }
+    }
+
+    /// <summary>Until then the bytes that are not the app's yet cannot be told.</summary>
+    public Task WhenReadEndedAsync()
+    {
+        lock (_sync)
+        {
+            return _isReading ? (_readEnded ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Task.CompletedTask;
+        }
+    }
+
+    private void EndRead()
+    {
+        TaskCompletionSource? ended;
+        lock (_sync)
+        {
+            _isReading = false;
+            ended = _readEnded;
+        }
+
+        ended?.TrySetResult();
     }
 
     private void EndWrite()

@@ -13,13 +13,13 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
     private readonly HandoffConnection _connection;
     private readonly IHttpUpgradeFeature _upgrade;
     private readonly CancellationTokenSource _aborted;
-    private readonly byte[] _request;
+    private byte[]? _request; // null: there is nothing to move
     private WebSocketStream? _stream;
 
     private WebSocketUpgrade(HttpContext context, HandoffConnection connection, IHttpUpgradeFeature upgrade)
     {
         (_context, _connection, _upgrade) = (context, connection, upgrade);
-        _request = RequestHead.Write(context);
+        _request = connection.IsTransportReplaced ? null : RequestHead.Write(context);
         _aborted = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted); // by the client's going, or the connection's
         context.RequestAborted = _aborted.Token;
         context.Features.Set<IHttpUpgradeFeature>(this);
@@ -45,9 +45,13 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
         {
             await next(context);
         }
-        catch (Exception e) when (self._stream is { IsHeld: true } && e is OperationCanceledException or WebSocketException or IOException)
+        catch (Exception e) when (self._stream is { IsTaken: true } && e is OperationCanceledException or WebSocketException or IOException)
         {
             // So a handler ends that loses its connection. This one has not been lost.
+        }
+        finally
+        {
+            await self.EndAsync();
         }
     }
 
@@ -61,14 +65,35 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
             return await _upgrade.UpgradeAsync();
         }
 
-        var moves = MigratesOnHandoff.IsOn(_context) && !WebSocketAnswer.HasContext(answer);
-        var replay = moves ? new Replay(_request, WebSocketAnswer.Describe(name => string.Join(',', (IEnumerable<string?>)answer[name]))) : null;
+        if (!MigratesOnHandoff.IsOn(_context) || WebSocketAnswer.HasContext(answer))
+        {
+            _request = null;
+        }
+
+        var replay = _request is { } request ? new Replay(request, WebSocketAnswer.Describe(name => string.Join(',', (IEnumerable<string?>)answer[name]))) : null;
         _stream = new WebSocketStream(await _upgrade.UpgradeAsync(), _connection, replay, Cancel);
         _connection.Speak(_stream);
         return _stream;
     }
 
     public void Dispose() => _aborted.Dispose();
+
+    private async Task EndAsync()
+    {
+        if (_stream is null)
+        {
+            return;
+        }
+
+        if (_stream.TryEnd())
+        {
+            _connection.Speak(null);
+        }
+        else
+        {
+            await _stream.WhenReadEndedAsync(); // of a task that the handler has left behind
+        }
+    }
 
     /// <summary>Away from who holds the connection: callbacks are the app's.</summary>
     private void Cancel() => ThreadPool.UnsafeQueueUserWorkItem(

@@ -90,23 +90,25 @@ public sealed class HandOffTests
         Assert.False(Feature(pair).TryHandOff());
     }
 
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task TryHandOff_InARequest_Stays(bool isShared)
+    [Fact]
+    public async Task TryHandOff_OnceRequestsWereSpoken_Stays()
     {
         await using var pair = await ConnectionPair.CreateAsync();
-        if (isShared)
-        {
-            pair.Connection.IsShared = true;
-        }
-        else
-        {
-            pair.Connection.BeginExchange();
-        }
-
+        pair.Connection.BeginExchange();
         Want(pair);
         Assert.False(Feature(pair).TryHandOff());
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.False(Feature(pair).TryHandOff());
+    }
+
+    [Fact]
+    public async Task Want_WhileItIsDisposed_Stays()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        await pair.Connection.DisposeAsync().OrHang();
+        Assert.False(Want(pair));
+        Assert.False(Feature(pair).TryHandOff());
+        Assert.Empty(await pair.Client.ReceiveToEndAsync());
     }
 
     [Fact]

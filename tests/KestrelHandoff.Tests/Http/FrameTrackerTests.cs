@@ -52,6 +52,16 @@ public sealed class FrameTrackerTests
         Assert.True(tracker.IsBetweenMessages);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Pass_MaskedAgainstTheRules_NeverIsBetween(bool isMasked)
+    {
+        var tracker = new FrameTracker(isMasked);
+        tracker.Pass(Frame(Text, isLast: true, 4, !isMasked));
+        Assert.False(tracker.IsBetweenMessages);
+    }
+
     [Fact]
     public void Pass_Close_IsNoMessageToStopAt()
     {

@@ -13,7 +13,7 @@ public sealed class ReplayedAnswerTests
     private static readonly string Agreed = WebSocketAnswer.Describe(name => name == "Sec-WebSocket-Protocol" ? "chat" : null);
 
     private readonly Pipe _pipe = new();
-    private readonly PipeWriter _output;
+    private readonly ReplayedOutput _output;
 
     public ReplayedAnswerTests() => _output = new ReplayOutput().Behind(_pipe.Writer, new Replay([], Agreed));
 
@@ -28,6 +28,7 @@ public sealed class ReplayedAnswerTests
             Assert.False((await WriteAsync(new string(piece))).IsCompleted);
         }
 
+        Assert.True(await _output.IsSame);
         await WriteAsync(" and more");
         Assert.Equal("frames and more", await ReadAsync());
     }
@@ -43,6 +44,17 @@ public sealed class ReplayedAnswerTests
         var read = await _pipe.Reader.ReadAsync(TestContext.Current.CancellationToken);
         Assert.Equal([0x88, 2, 1012 >> 8, 1012 & 0xff], read.Buffer.ToArray());
         Assert.True(read.IsCompleted);
+        Assert.False(await _output.IsSame); // so that what the client sent is not read as requests
+    }
+
+    [Fact]
+    public async Task NoAnswer_ClientIsToldToComeBack()
+    {
+        await WriteAsync("HTTP/1.1 101 Sw");
+        await _output.CompleteAsync();
+        var read = await _pipe.Reader.ReadAsync(TestContext.Current.CancellationToken);
+        Assert.Equal([0x88, 2, 1012 >> 8, 1012 & 0xff], read.Buffer.ToArray());
+        Assert.False(await _output.IsSame);
     }
 
     [Fact]
