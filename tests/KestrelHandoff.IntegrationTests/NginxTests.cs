@@ -17,7 +17,7 @@ public sealed class NginxTests
     [InlineData(true, 16, 100)]
     [InlineData(false, 16, 0)]
     [InlineData(false, 48, 100)]
-    public async Task Posts_ThreeHandoffs_EachIsExecutedOnceAndAnswered(bool mayRetry, int clients, int bodyLength)
+    public async Task Posts_TenHandoffs_EachIsExecutedOnceAndAnswered(bool mayRetry, int clients, int bodyLength)
     {
         Assert.SkipUnless(File.Exists(Nginx.Program), $"{Nginx.Program} is not installed");
         await using var directory = new TestDirectory();
@@ -28,7 +28,7 @@ public sealed class NginxTests
         await using var load = ProxiedLoad.Start(mayRetry ? nginx.Address : nginx.AddressWithoutRetries, clients, bodyLength);
         await load.AnsweredByAsync(1, AnswersOfEach);
 
-        for (var generation = 2; generation <= 4; generation++)
+        for (var generation = 2; generation <= 11; generation++)
         {
             await admin.HandOffAsync();
             await load.AnsweredByAsync(generation, AnswersOfEach);

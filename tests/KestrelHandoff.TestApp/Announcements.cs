@@ -14,6 +14,8 @@ internal static class Announcements
         handoff.Activated.ContinueWith(_ => Say("serving"), TaskScheduler.Default);
         handoff.Retiring.Register(() => Say("retiring"));
         app.Lifetime.ApplicationStopped.Register(() => Say("stopped"));
+        var active = ActiveConnections.Follow();
+        app.Lifetime.ApplicationStopped.Register(() => Write($"active {handoff.Generation} {active()}"));
 
         void Say(string word) => Write($"{word} {handoff.Generation} {Environment.ProcessId} {string.Join(' ', app.Urls)}");
     }

@@ -57,9 +57,12 @@ internal sealed class MigratingApp : IAsyncDisposable
         await Process.HearAsync("retiring", _generation++);
     }
 
-    /// <summary>Waits until the last predecessor is gone; the first says how it ended, too.</summary>
+    /// <summary>Waits until the last predecessor is gone, with its connections counted and nothing to complain of; the first says how it ended, too.</summary>
     public async Task PredecessorExitsAsync()
     {
+        await Process.Output.HeardAsync($"active {_generation - 1} 0");
+        Assert.DoesNotContain("fail: ", Process.Output.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("crit: ", Process.Output.Text, StringComparison.Ordinal);
         await TestLibc.WaitForExitAsync(_predecessor).OrHang();
         Assert.Equal(0, await Process.ExitCodeAsync());
     }
