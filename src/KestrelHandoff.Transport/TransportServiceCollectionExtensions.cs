@@ -44,6 +44,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Predecessor>();
         services.TryAddSingleton<Successor>();
         services.TryAddSingleton<Migration>();
+        services.TryAddSingleton<Arrivals>();
         services.TryAddSingleton<Drain>();
         services.TryAddSingleton<HandoffCoordinator>();
         services.TryAddSingleton<ISocketHandoff, SocketHandoff>();

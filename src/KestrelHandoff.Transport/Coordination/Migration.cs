@@ -231,12 +231,7 @@ internal sealed class Migration(
     {
         // Not between two exchanges while there is something unread: what is too much for a message would be taken again as it is.
         var connection = connections.Adopt(released, isBetween: released.Leftover.IsEmpty);
-        if (listeners.Listeners.FirstOrDefault(listener => listener.Name == released.ListenerName)?.Bring(connection) != true)
-        {
-            connection.Abort();
-            _ = connection.DisposeAsync().AsTask();
-        }
-        else if (released.IsBetweenRequests)
+        if (listeners.Bring(connection) && released.IsBetweenRequests)
         {
             Arrived(connection);
         }

@@ -15,7 +15,7 @@ internal sealed class Successor(
     InstanceState state,
     ListenerTable listeners,
     ConnectionFactory connections,
-    Migration migration,
+    Arrivals arrivals,
     Deadlines deadlines,
     ILogger<Successor> logger,
     IReadiness? readiness = null)
@@ -242,54 +242,14 @@ internal sealed class Successor(
         }
     }
 
-    /// <summary>Live connections: theirs to serve from the moment they are acknowledged, and not before.</summary>
     private async Task TakeConnectionsAsync(Migrate migrate, IReadOnlyList<DescriptorHandle> descriptors, CancellationToken cancellationToken)
     {
         // Acknowledged first: what is served before the predecessor knows could be served by both.
-        List<(MigratingConnection Connection, Socket Socket)> taken = [.. migrate.Connections.Zip(descriptors, (connection, descriptor) => (connection, new Socket(descriptor.TakeSocketHandle())))];
+        var taken = Arrivals.Take(migrate, descriptors);
         await AnswerAsync(new Migrated(taken.Count), cancellationToken);
-        foreach (var (moved, socket) in taken)
-        {
-            try
-            {
-                Continue(moved, socket);
-            }
-            catch (Exception e)
-            {
-                Log.ConnectionNotTaken(logger, moved.Id, e); // and go on: nobody else has the others
-                socket.Dispose();
-            }
-        }
-
+        arrivals.Continue(taken);
         Log.ConnectionsTaken(logger, taken.Count);
     }
-
-    private void Continue(MigratingConnection moved, Socket socket)
-    {
-        var listener = listeners.Listeners.FirstOrDefault(candidate => candidate.Descriptor.AdoptedFrom == moved.Listener);
-        var connection = connections.Adopt(Receive(moved, socket, listener?.Name), isBetween: true);
-        if (listener?.Bring(connection) == true)
-        {
-            migration.Arrived(connection);
-        }
-        else
-        {
-            connection.Abort();
-            _ = connection.DisposeAsync().AsTask();
-        }
-    }
-
-    private static ReleasedConnection Receive(MigratingConnection moved, Socket socket, string? listenerName) => new()
-    {
-        Socket = socket,
-        Leftover = moved.Received,
-        ConnectionId = moved.Id,
-        ListenerName = listenerName,
-        LocalEndPoint = null,
-        RemoteEndPoint = IPEndPoint.TryParse(moved.Remote ?? "", out var remote) ? remote : null,
-        State = moved.State is { } state ? state : null,
-        Replay = moved.Replay is { } replay ? new(replay.Request, replay.Answer) : null,
-    };
 
     private void Bring(Probe probe, SafeSocketHandle handle)
     {
@@ -304,12 +264,7 @@ internal sealed class Successor(
         var remote = listener.EndPoint is IPEndPoint { AddressFamily: var family }
             ? new IPEndPoint(family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, 0)
             : listener.EndPoint;
-        var connection = connections.Create(socket, listener.EndPoint, remote, listenerName: listener.Name);
-        if (!listener.Bring(connection))
-        {
-            connection.Abort();
-            _ = connection.DisposeAsync().AsTask();
-        }
+        listeners.Bring(connections.Create(socket, listener.EndPoint, remote, listenerName: listener.Name));
     }
 
     private ReadyListener Describe(HandoffListener listener) => new(listener.Name, listener.EndPoint.ToString() ?? "")

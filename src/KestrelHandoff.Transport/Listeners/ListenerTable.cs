@@ -1,4 +1,5 @@
 using System.Net;
+using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Diagnostics;
 using Microsoft.Extensions.Logging;
 
@@ -29,6 +30,20 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
                 return [.. _listeners];
             }
         }
+    }
+
+    /// <summary>Gives the connection to the listener it came by, in front of those from the socket.</summary>
+    /// <returns>False: there is no such listener any more; the connection is aborted.</returns>
+    public bool Bring(HandoffConnection connection)
+    {
+        if (Listeners.FirstOrDefault(listener => listener.Name == connection.ListenerName)?.Bring(connection) == true)
+        {
+            return true;
+        }
+
+        connection.Abort();
+        _ = connection.DisposeAsync().AsTask();
+        return false;
     }
 
     public void Offer(IEnumerable<ListenerDescriptor> descriptors)

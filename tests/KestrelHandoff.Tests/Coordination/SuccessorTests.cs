@@ -178,7 +178,8 @@ public sealed class SuccessorTests : IDisposable
         var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, registry);
         var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
         var migration = new Migration(registry, connections, _listeners, deadlines, TimeProvider.System, NullLogger<Migration>.Instance);
-        return new(_state, _listeners, connections, migration, deadlines, NullLogger<Successor>.Instance, readiness);
+        var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
+        return new(_state, _listeners, connections, arrivals, deadlines, NullLogger<Successor>.Instance, readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);
