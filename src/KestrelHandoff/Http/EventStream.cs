@@ -20,6 +20,7 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
     private EventTracker _events;
     private int _writes; // under way
     private bool _hasUnflushed;
+    private bool _hasFlushed; // the client has the head: the successor's is not for it
     private bool _hasBegun;
     private bool _hasEnded;
     private volatile bool _isHeld;
@@ -77,7 +78,7 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
     {
         lock (_sync)
         {
-            if (Replay is null || _hasEnded || _writes > 0 || _hasUnflushed || !_events.IsBetweenEvents)
+            if (Replay is null || !_hasFlushed || _hasEnded || _writes > 0 || _hasUnflushed || !_events.IsBetweenEvents)
             {
                 return false;
             }
@@ -166,6 +167,7 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
         {
             _writes--;
             _hasUnflushed = false;
+            _hasFlushed = true;
         }
 
         _connection.EndMessage();
