@@ -10,6 +10,7 @@ internal static class CommandLine
 {
     private static readonly Option<int> Handoffs = Number("--handoffs", 3, 0, 1000, "How often the instance is replaced.");
     private static readonly Option<double> Interval = Number("--interval", 4.0, 1.5, 3600, "Seconds of steady load before each handoff and after the last.");
+    private static readonly Option<double> Probation = Number("--probation", 1.0, 0, 3600, "Seconds in which a handoff can be rolled back.");
     private static readonly Option<double> Duration = Number("--duration", 0.0, 0, 86_400, "Seconds of load at least; 0: what the handoffs take.");
     private static readonly Option<int> KeepAlive = Number("--keep-alive", 32, 0, 2000, "Kept-alive connections that ask all the time.");
     private static readonly Option<double> Rate = Number("--rate", 50.0, 0.1, 1000, "Requests a second on each of them.");
@@ -40,7 +41,7 @@ internal static class CommandLine
         var command = new RootCommand(
             "Puts load on an app, hands it over to the next generation, and counts what its clients noticed. Exit code 0: nothing; 1: something; 2: it could not run.")
         {
-            Handoffs, Interval, Duration, KeepAlive, Rate, NewConnections, Slow, SlowMs, Idle, Uploads, UploadBytes, Connectors,
+            Handoffs, Interval, Probation, Duration, KeepAlive, Rate, NewConnections, Slow, SlowMs, Idle, Uploads, UploadBytes, Connectors,
             WebSockets, Tcp, Mode, Compare, Url, TcpEndPoint, App, Json, Quiet,
         };
         Mode.AcceptOnlyFromAmong("handoff", "stop-start");
@@ -79,6 +80,7 @@ internal static class CommandLine
                 : result.GetValue(Mode) == "handoff" ? [RunMode.Handoff] : [RunMode.StopStart],
             Handoffs = result.GetValue(Handoffs),
             Interval = result.GetValue(Interval),
+            Probation = result.GetValue(Probation),
             Duration = result.GetValue(Duration),
             KeepAlive = Other(KeepAlive),
             Rate = result.GetValue(Rate),

@@ -16,6 +16,7 @@ internal sealed record RunSettings
     public required IReadOnlyList<RunMode> Modes { get; init; }
     public int Handoffs { get; init; }
     public double Interval { get; init; }
+    public double Probation { get; init; }
     public double Duration { get; init; }
     public int KeepAlive { get; init; }
     public double Rate { get; init; }

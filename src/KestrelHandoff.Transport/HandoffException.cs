@@ -27,6 +27,9 @@ public enum HandoffFailure
     /// <summary>The successor answered a probe request wrongly.</summary>
     ProbeFailed,
 
+    /// <summary>The successor's health checks failed after the commit.</summary>
+    Unhealthy,
+
     /// <summary>The host was stopped while the handoff was under way.</summary>
     Stopped,
 }

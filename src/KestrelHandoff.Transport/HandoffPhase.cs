@@ -27,7 +27,10 @@ public enum HandoffPhase
     /// <summary>Serving; the successor was told to accept and has not confirmed yet.</summary>
     Committing,
 
-    /// <summary>Both accept; this instance shuts its gates.</summary>
+    /// <summary>New connections go to the successor, which is watched; this instance serves those it has and can take everything back.</summary>
+    Probation,
+
+    /// <summary>The successor has passed; it is told that it is the serving instance.</summary>
     Confirming,
 
     /// <summary>The successor serves; this instance finishes what it has.</summary>

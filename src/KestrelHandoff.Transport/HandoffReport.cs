@@ -6,7 +6,7 @@ namespace KestrelHandoff.Transport;
 /// <param name="StartedAt">When it was asked for.</param>
 public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset StartedAt)
 {
-    /// <summary><c>running</c>, <c>completed</c> or <c>failed</c>.</summary>
+    /// <summary><c>running</c>, <c>completed</c>, <c>failed</c> before the commit, or <c>rolledBack</c> after it.</summary>
     public string Outcome { get; init; } = "running";
 
     /// <summary>The whole handoff, in milliseconds, up to the begin of the drain.</summary>
@@ -29,6 +29,12 @@ public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset Start
 
     /// <summary>Live connections that the successor had taken over when the answer was written: those that were between two requests. More follow as their requests end.</summary>
     public int ConnectionsMigrated { get; init; }
+
+    /// <summary>After a roll-back: connections that the successor had accepted and that had come back when the answer was written. More follow as their requests end.</summary>
+    public int ConnectionsReturned { get; init; }
+
+    /// <summary>After a roll-back: connections that the successor had when it was last asked, and that ended with it because it died or had to be killed.</summary>
+    public int ConnectionsLost { get; init; }
 
     /// <summary>Connections the predecessor still had when it began to drain.</summary>
     public int ConnectionsDraining { get; init; }

@@ -57,6 +57,15 @@ public sealed class SocketHandoffOptions
     /// <value>100 milliseconds to 10 minutes. The default is 5 seconds.</value>
     public TimeSpan CommitTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How long the predecessor watches the successor after the commit, and can still take everything back.</summary>
+    /// <remarks>
+    /// New connections go to the successor; the predecessor keeps those it has. A successor that dies, does not answer within
+    /// <see cref="ExchangeTimeout"/>, or fails a health check (tag <c>handoff</c>) in that time is rolled back: the predecessor accepts again, no
+    /// connect is refused, and the connections that a living successor has accepted come back. Live connections move when it is over.
+    /// </remarks>
+    /// <value>0 (none) to 1 hour. The default is 5 seconds.</value>
+    public TimeSpan Probation { get; set; } = TimeSpan.FromSeconds(5);
+
     /// <summary>How long the predecessor goes on serving the connections it has, after the successor took over, before it stops.</summary>
     /// <remarks>It stops at once when its last connection is gone. When the time runs out the host stops as on SIGTERM.</remarks>
     /// <value>0 to 24 hours. The default is 30 seconds.</value>

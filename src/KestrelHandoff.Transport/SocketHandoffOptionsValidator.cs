@@ -25,6 +25,7 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
         InRange(options.ProbeTimeout, Short, TenMinutes, nameof(options.ProbeTimeout));
         InRange(options.WarmUpTimeLimit, TimeSpan.Zero, TenMinutes, nameof(options.WarmUpTimeLimit));
         InRange(options.CommitTimeout, Short, TenMinutes, nameof(options.CommitTimeout));
+        InRange(options.Probation, TimeSpan.Zero, Hour, nameof(options.Probation));
         InRange(options.DrainTimeout, TimeSpan.Zero, Day, nameof(options.DrainTimeout));
         if (options.WarmUpRequests is < 0 or > 100_000)
         {

@@ -41,7 +41,10 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton(StartedAs.Read());
         services.TryAddSingleton<SuccessorLauncher>();
         services.TryAddSingleton<InstanceState>();
+        services.TryAddSingleton<ProbationWatch>();
         services.TryAddSingleton<Predecessor>();
+        services.TryAddSingleton<Recall>();
+        services.TryAddSingleton<Withdrawal>();
         services.TryAddSingleton<Successor>();
         services.TryAddSingleton<Migration>();
         services.TryAddSingleton<Arrivals>();

@@ -64,7 +64,7 @@ internal sealed class Fault(string file, string mode, string argument) : IHealth
     }
 
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken) =>
-        Task.FromResult(mode == "unhealthy" && !IsReleased() ? HealthCheckResult.Unhealthy() : HealthCheckResult.Healthy());
+        Task.FromResult((mode == "unhealthy" && !IsReleased()) || IsSick() ? HealthCheckResult.Unhealthy() : HealthCheckResult.Healthy());
 
     public Task StartAsync(CancellationToken cancellationToken) => mode == "hang-in-start" ? HangAsync() : Task.CompletedTask;
 
@@ -89,6 +89,9 @@ internal sealed class Fault(string file, string mode, string argument) : IHealth
             }
         }
     }
+
+    /// <summary>Whenever the test says so, not only from the start.</summary>
+    private bool IsSick() => File.Exists(file) && File.ReadAllText(file) is "sick";
 
     private bool IsReleased() => File.ReadAllText(file) is "";
 }

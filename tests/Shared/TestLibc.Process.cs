@@ -6,7 +6,7 @@ namespace KestrelHandoff.TestSupport;
 /// <summary>Processes that are not ours to wait for (successors are nobody's children here), and files.</summary>
 internal static partial class TestLibc
 {
-    public const int SigKill = 9, SigTerm = 15, SigUsr2 = 12; // signal(7)
+    public const int SigKill = 9, SigUsr2 = 12, SigTerm = 15, SigCont = 18, SigStop = 19; // signal(7)
 
     private const int NoSuchProcess = 3; // ESRCH
     private const int PidfdOpen = 434; // the same on every architecture, syscalls.h

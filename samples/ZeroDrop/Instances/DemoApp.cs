@@ -88,6 +88,7 @@ internal sealed partial class DemoApp(RunSettings settings, bool stock) : IAsync
         ];
         Array.ForEach(arguments, start.ArgumentList.Add);
         start.Environment[MarkVariable] = _mark;
+        start.Environment["SocketHandoff__Probation"] = TimeSpan.FromSeconds(settings.Probation).ToString("c", CultureInfo.InvariantCulture);
         Array.ForEach(Program.OwnVariables, name => start.Environment.Remove(name));
         return start;
     }

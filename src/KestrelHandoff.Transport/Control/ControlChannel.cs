@@ -14,6 +14,8 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     /// <summary>How long the words of a refusal may be, in characters: a message has a limit, and they may quote the peer.</summary>
     private const int MaxDetail = 4096;
 
+    private readonly SemaphoreSlim _sending = new(1); // a message may take several sends; never disposed, for it has no handle
+
     public PeerCredentials Peer { get; } = socket.GetPeerCredentials();
 
     public async Task SendAsync(ControlMessage message, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken)
@@ -23,7 +25,15 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
             throw new ArgumentException($"{message.GetType().Name} takes {message.DescriptorCount} descriptors, not {descriptors.Count}.", nameof(descriptors));
         }
 
-        await socket.SendDescriptorsAsync(MessageCodec.Encode(message), descriptors, cancellationToken);
+        await _sending.WaitAsync(cancellationToken);
+        try
+        {
+            await socket.SendDescriptorsAsync(MessageCodec.Encode(message), descriptors, cancellationToken);
+        }
+        finally
+        {
+            _sending.Release();
+        }
     }
 
     public Task SendAsync(ControlMessage message, CancellationToken cancellationToken) => SendAsync(message, [], cancellationToken);

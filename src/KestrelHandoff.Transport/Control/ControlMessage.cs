@@ -11,6 +11,10 @@ namespace KestrelHandoff.Transport.Control;
 [JsonDerivedType(typeof(Probe), "probe")]
 [JsonDerivedType(typeof(Commit), "commit")]
 [JsonDerivedType(typeof(Accepting), "accepting")]
+[JsonDerivedType(typeof(Check), "check")]
+[JsonDerivedType(typeof(Checked), "checked")]
+[JsonDerivedType(typeof(RollBack), "roll-back")]
+[JsonDerivedType(typeof(RolledBack), "rolled-back")]
 [JsonDerivedType(typeof(Confirm), "confirm")]
 [JsonDerivedType(typeof(Confirmed), "confirmed")]
 [JsonDerivedType(typeof(Migrate), "migrate")]
@@ -79,6 +83,21 @@ internal sealed record Commit : ControlMessage;
 /// <summary>Successor → predecessor: the gates are open.</summary>
 internal sealed record Accepting : ControlMessage;
 
+/// <summary>Predecessor → successor, during the probation: are you well?</summary>
+internal sealed record Check : ControlMessage;
+
+/// <summary>Successor → predecessor: what is wrong with me, if anything is, and how many connections I have.</summary>
+internal sealed record Checked(int Connections) : ControlMessage
+{
+    public string? Fault { get; init; }
+}
+
+/// <summary>Predecessor → successor, after Commit: I accept again; give back what you have accepted, by Migrate, and leave.</summary>
+internal sealed record RollBack(string Detail) : ControlMessage;
+
+/// <summary>Successor → predecessor: what could be given back at once is with you. The rest follows, or ends here.</summary>
+internal sealed record RolledBack(int Connections) : ControlMessage;
+
 /// <summary>
 /// Predecessor → successor: my gates are shut; you are the serving instance. With the listener of the control socket at
 /// <c>ControlPath</c>, if it has one.
@@ -94,7 +113,7 @@ internal sealed record Confirm : ControlMessage
 /// <summary>Successor → predecessor: what came with Confirm is mine; let go.</summary>
 internal sealed record Confirmed : ControlMessage;
 
-/// <summary>Predecessor → successor, after Confirmed, with one descriptor for each connection, in order: they are yours.</summary>
+/// <summary>Predecessor → successor after Confirmed, or the other way after RollBack, with one descriptor for each connection, in order: they are yours.</summary>
 internal sealed record Migrate(IReadOnlyList<MigratingConnection> Connections) : ControlMessage
 {
     [JsonIgnore] // not inherited
@@ -120,7 +139,7 @@ internal sealed record MigratingConnection(string Listener, string Id)
 /// <summary>The request that the server is to be asked first, before <c>Received</c>, and what its answer must be, which the client is not to see.</summary>
 internal sealed record MigratingReplay(byte[] Request, string Answer);
 
-/// <summary>Successor → predecessor: the connections of the last Migrate are mine; close yours.</summary>
+/// <summary>The answer: the connections of the last Migrate are mine; close yours.</summary>
 internal sealed record Migrated(int Count) : ControlMessage;
 
 /// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>

@@ -34,5 +34,8 @@ internal static class ControlProtocol
 
         /// <summary>Takes live connections after the confirmation.</summary>
         public const string Connections = "connections";
+
+        /// <summary>Answers Check, and gives back what it accepted on RollBack.</summary>
+        public const string Probation = "probation";
     }
 }

@@ -90,11 +90,16 @@ internal sealed class Deadlines
     /// <exception cref="HandoffException">It did not come in time, or the peer gave up.</exception>
     /// <exception cref="EndOfStreamException">The peer is gone.</exception>
     /// <exception cref="ControlException">Something else came.</exception>
-    public async Task<(T Message, ControlChannel.Received Received)> ExpectAsync<T>(
+    public Task<(T Message, ControlChannel.Received Received)> ExpectAsync<T>(
         ControlChannel channel, HandoffStep step, CancellationToken cancellationToken)
+        where T : ControlMessage => ExpectAsync<T>(channel.ReceiveAsync, step, cancellationToken);
+
+    /// <inheritdoc cref="ExpectAsync{T}(ControlChannel, HandoffStep, CancellationToken)"/>
+    public async Task<(T Message, ControlChannel.Received Received)> ExpectAsync<T>(
+        Func<CancellationToken, Task<ControlChannel.Received?>> receive, HandoffStep step, CancellationToken cancellationToken)
         where T : ControlMessage
     {
-        var received = await RunAsync(step, $"The peer's {typeof(T).Name}", channel.ReceiveAsync, cancellationToken)
+        var received = await RunAsync(step, $"The peer's {typeof(T).Name}", receive, cancellationToken)
             ?? throw new EndOfStreamException($"The peer closed the control connection instead of sending {typeof(T).Name}.");
         if (received.Message is T message)
         {

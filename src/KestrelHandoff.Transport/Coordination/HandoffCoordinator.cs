@@ -12,6 +12,7 @@ internal sealed class HandoffCoordinator(
     InstanceState state,
     SuccessorLauncher launcher,
     Predecessor predecessor,
+    Recall recall,
     Migration migration,
     Drain drain,
     HandoffMetrics metrics,
@@ -161,7 +162,9 @@ internal sealed class HandoffCoordinator(
         await predecessor.ReleaseAsync(claimed);
         if (handoff.Successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Connections))
         {
-            migration.Begin(handoff.Successor.Channel, claimed);
+            var channel = handoff.Successor.Channel;
+            migration.Begin(
+                (migrate, descriptors, token) => predecessor.MigrateAsync(channel, migrate, descriptors, token), claimed.ToDictionary(name => name));
             await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout, time));
         }
         else
@@ -185,18 +188,23 @@ internal sealed class HandoffCoordinator(
     {
         predecessor.TakeBack(); // first: until the successor is gone both accept, which costs no client anything
         var phase = state.Current.Phase;
-        var exitCode = await launcher.EndAsync(handoff, e, mayHaveClients: phase is HandoffPhase.Committing or HandoffPhase.Confirming);
+        var hasClients = phase is HandoffPhase.Committing or HandoffPhase.Probation or HandoffPhase.Confirming;
+        await launcher.CloseAsync(handoff);
+        var returned = hasClients ? await TakeBackConnectionsAsync(handoff, e) : null;
+        var exitCode = returned is null ? await launcher.EndAsync(handoff, e) : null;
         var (failure, detail) = e switch
         {
             HandoffException known => (known.Failure, known.Message),
             OperationCanceledException => (HandoffFailure.Stopped, "The host was stopped while the handoff was under way."),
-            _ when PeerGone.Is(e) => (HandoffFailure.SuccessorExited, exitCode is null ? e.Message : $"The successor exited with code {exitCode} before it served."),
+            _ when PeerGone.Is(e) => (HandoffFailure.SuccessorExited, exitCode is null ? e.Message : $"The successor exited with code {exitCode} {(hasClients ? "during its probation" : "before it served")}."),
             ControlException => (HandoffFailure.ProtocolError, e.Message),
             _ => (HandoffFailure.LaunchFailed, e.Message),
         };
         state.Move(HandoffSignal.Failed);
-        var report = handoff.End("failed", report => report with
+        var report = handoff.End(hasClients ? "rolledBack" : "failed", report => report with
         {
+            ConnectionsReturned = returned ?? 0,
+            ConnectionsLost = hasClients && returned is null ? handoff.SuccessorConnections : 0,
             Failure = failure,
             Detail = detail,
             ExitCode = exitCode,
@@ -205,8 +213,38 @@ internal sealed class HandoffCoordinator(
         });
 
         // A failure that is known needs no stack trace; the words say it all.
-        Log.Failed(logger, handoff.Id, phase, detail, failure == HandoffFailure.LaunchFailed && e is not HandoffException ? e : null);
+        var unknown = failure == HandoffFailure.LaunchFailed && e is not HandoffException ? e : null;
+        if (hasClients)
+        {
+            Log.RolledBack(logger, handoff.Id, phase, report.ConnectionsReturned, report.ConnectionsLost, detail, unknown);
+        }
+        else
+        {
+            Log.Failed(logger, handoff.Id, phase, detail, unknown);
+        }
+
         metrics.Ended(report);
         return new HandoffException(failure, detail, e) { Report = report };
+    }
+
+    /// <summary>What a successor has accepted comes back, if it lives and can give it.</summary>
+    /// <returns>How many connections came back so far; null if none can.</returns>
+    private async Task<int?> TakeBackConnectionsAsync(Handoff handoff, Exception reason)
+    {
+        var isDeaf = PeerGone.Is(reason) || reason is HandoffException { Failure: HandoffFailure.Timeout };
+        if (isDeaf || handoff.Successor is not { } successor || !successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Probation))
+        {
+            return null;
+        }
+
+        try
+        {
+            return await recall.BeginAsync(handoff, successor, reason);
+        }
+        catch (Exception e)
+        {
+            Log.NotReturned(logger, handoff.Id, e);
+            return null;
+        }
     }
 }

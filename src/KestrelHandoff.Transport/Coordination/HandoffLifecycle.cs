@@ -15,6 +15,7 @@ internal sealed class HandoffLifecycle(
     InstanceState state,
     Deadlines deadlines,
     Successor successor,
+    Withdrawal withdrawal,
     HandoffCoordinator coordinator,
     ControlServer control,
     IHostApplicationLifetime lifetime,
@@ -128,11 +129,30 @@ internal sealed class HandoffLifecycle(
         }
         catch (Exception e)
         {
-            Log.MustNotServe(logger, e);
-            (await control.StopAsync())?.Release(); // the path is the predecessor's
             Environment.ExitCode = 1;
-            lifetime.StopApplication();
+            await LeaveAsync(e);
         }
+    }
+
+    private async Task LeaveAsync(Exception reason)
+    {
+        try
+        {
+            (await control.StopAsync())?.Release(); // the path is the predecessor's
+            if (reason is RolledBackException rolledBack)
+            {
+                Log.MustGiveBack(logger, reason.Message);
+                await withdrawal.RunAsync(rolledBack.Line, _stopping.Token); // which stops the app in the end
+                return;
+            }
+        }
+        catch (Exception e)
+        {
+            reason = e;
+        }
+
+        Log.MustNotServe(logger, reason);
+        lifetime.StopApplication();
     }
 
     /// <summary>Answers the control socket from now on: the one that moved here, or a new one.</summary>

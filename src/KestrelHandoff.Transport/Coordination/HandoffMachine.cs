@@ -18,12 +18,14 @@ internal static class HandoffMachine
         (Serving or Launching, SuccessorConnected) => Offering,
         (Offering, SuccessorReady) => Probing,
         (Probing, ProbePassed) => Committing,
-        (Committing, SuccessorAccepts) => Confirming,
+        (Committing, SuccessorAccepts) => Probation,
+        (Probation, ProbationPassed) => Confirming,
 
-        // The commit point: from here Failed is no legal signal any more.
+        // The point of no return: from here Failed is no legal signal any more.
         (Confirming, Confirmed) => Draining,
-        (Launching or Offering or Probing or Committing or Confirming, Failed) => Serving,
+        (Launching or Offering or Probing or Committing or Probation or Confirming, Failed) => Serving,
 
+        (Serving, RolledBack) => Draining,
         (Draining, Drained) => Retired,
         _ => null,
     };

@@ -30,11 +30,17 @@ internal enum HandoffSignal
     /// <summary>The successor accepts.</summary>
     SuccessorAccepts,
 
-    /// <summary>The successor has everything that moves.</summary>
+    /// <summary>The successor was alive and healthy for as long as it had to be.</summary>
+    ProbationPassed,
+
+    /// <summary>The successor is the serving instance.</summary>
     Confirmed,
 
     /// <summary>The handoff failed.</summary>
     Failed,
+
+    /// <summary>The predecessor serves on in this instance's place.</summary>
+    RolledBack,
 
     /// <summary>The last connection is gone, or the time for it.</summary>
     Drained,

@@ -10,12 +10,15 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Transport.Coordination;
 
+/// <summary>Sends connections and returns what the other instance says to them.</summary>
+internal delegate Task<Migrated> MigrateAsync(Migrate connections, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken);
+
 /// <summary>
-/// The giving side of live connections, after the confirmation. Each is taken between two exchanges, sent with what its client has
-/// sent already, and kept until the successor has said that it has it: whom a connection belongs to is never in doubt.
+/// The giving side of live connections: a predecessor after the confirmation, a successor after a roll-back. Each is taken between two exchanges, sent with what its client has
+/// sent already, and kept until the other instance has said that it has it: whom a connection belongs to is never in doubt.
 /// </summary>
 internal sealed class Migration(
-    ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, Deadlines deadlines, TimeProvider time, ILogger<Migration> logger) : IDisposable
+    ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, TimeProvider time, ILogger<Migration> logger) : IDisposable
 {
     /// <summary>Bytes that go along in one message: as base64 they must fit <see cref="ControlProtocol.MaxMessageLength"/>.</summary>
     private const int MaxLength = ControlProtocol.MaxMessageLength / 2;
@@ -27,28 +30,28 @@ internal sealed class Migration(
 
     private readonly Channel<ReleasedConnection> _taken = Channel.CreateUnbounded<ReleasedConnection>();
     private readonly CancellationTokenSource _giveUp = new();
-    private ControlChannel? _channel;
-    private IReadOnlySet<string>? _claimed;
+    private MigrateAsync? _migrate;
+    private IReadOnlyDictionary<string, string>? _names;
     private int _moved;
     private int _unsettled; // taken, and neither the successor's nor ours again
     private TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isOver;
 
-    /// <summary>Connections the successor has.</summary>
+    /// <summary>Connections the other instance has.</summary>
     public int Count => Volatile.Read(ref _moved);
 
-    /// <summary>Whether the connection goes, or will go, to the successor: it need not be told to end.</summary>
-    public bool Moves(HandoffConnection connection) => !_isOver && (_claimed is null || (connection.ListenerName is { } name && _claimed.Contains(name)));
+    /// <summary>Whether the connection goes, or will go, to the other instance: it need not be told to end.</summary>
+    public bool Moves(HandoffConnection connection) => !_isOver && (_names is null || (connection.ListenerName is { } name && _names.ContainsKey(name)));
 
-    /// <summary>The successor cannot take connections.</summary>
+    /// <summary>The other instance cannot take connections.</summary>
     public void Forgo() => _isOver = true;
 
     /// <summary>Takes every connection that is between two exchanges now, and the others when they are.</summary>
-    /// <param name="channel">To a successor that can take connections.</param>
-    /// <param name="claimed">The names of the listeners it has; connections of others have nowhere to go.</param>
-    public void Begin(ControlChannel channel, IReadOnlySet<string> claimed)
+    /// <param name="migrate">The way to the other instance.</param>
+    /// <param name="names">The listeners that it has, by their names here: what it knows them as. Connections of others have nowhere to go.</param>
+    public void Begin(MigrateAsync migrate, IReadOnlyDictionary<string, string> names)
     {
-        (_channel, _claimed) = (channel, claimed);
+        (_migrate, _names) = (migrate, names);
         Interlocked.Increment(ref _unsettled); // until all have been asked
         _ = RunAsync();
         _ = WantAllAsync([.. registry.Snapshot().Where(Moves)]);
@@ -57,7 +60,7 @@ internal sealed class Migration(
     /// <summary>A connection that came after all were asked: from this instance's own predecessor, which has not finished yet.</summary>
     public void Arrived(HandoffConnection connection)
     {
-        if (_claimed is not null && Moves(connection))
+        if (_names is not null && Moves(connection))
         {
             Want(connection);
         }
@@ -193,16 +196,14 @@ internal sealed class Migration(
     {
         var message = new Migrate([.. batch.Select(Describe)]);
         SafeHandle[] descriptors = [.. batch.Select(released => released.Socket.SafeHandle)];
-        await deadlines.RunAsync(
-            HandoffStep.Exchange, "Sending Migrate", token => _channel!.SendAsync(message, descriptors, token), _giveUp.Token);
-        var (migrated, _) = await deadlines.ExpectAsync<Migrated>(_channel!, HandoffStep.Exchange, _giveUp.Token);
+        var migrated = await _migrate!(message, descriptors, _giveUp.Token);
         if (migrated.Count != batch.Count)
         {
-            throw new ControlException(ControlProtocol.Reasons.Malformed, $"The successor took {migrated.Count} connections of {batch.Count}.");
+            throw new ControlException(ControlProtocol.Reasons.Malformed, $"The peer took {migrated.Count} connections of {batch.Count}.");
         }
     }
 
-    /// <summary>No more goes to the successor. What it has not acknowledged is ours again if it is gone; if it only is silent it may have it.</summary>
+    /// <summary>No more goes to the other instance. What it has not acknowledged is ours again if it is gone; if it only is silent it may have it.</summary>
     private void Stop(List<ReleasedConnection> batch, bool keepsOn)
     {
         _isOver = true;
@@ -247,7 +248,7 @@ internal sealed class Migration(
         }
     }
 
-    private static MigratingConnection Describe(ReleasedConnection released) => new(released.ListenerName!, released.ConnectionId)
+    private MigratingConnection Describe(ReleasedConnection released) => new(_names![released.ListenerName!], released.ConnectionId)
     {
         Remote = (released.RemoteEndPoint as IPEndPoint)?.ToString(),
         Received = released.Leftover.IsEmpty ? null : released.Leftover.ToArray(),

@@ -10,7 +10,7 @@ namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>The giving side, from the successor's Hello to the drain, in the order it happens.</summary>
 internal sealed class Predecessor(
-    InstanceState state, ListenerTable listeners, ControlServer control, Deadlines deadlines, ISuccessorProbe? probe = null)
+    InstanceState state, ListenerTable listeners, ControlServer control, Deadlines deadlines, ProbationWatch probation, ISuccessorProbe? probe = null)
 {
     /// <summary>Hands over. When it returns the successor serves and this instance's gates are shut.</summary>
     /// <returns>The names of the listeners that the successor has.</returns>
@@ -41,11 +41,24 @@ internal sealed class Predecessor(
         await deadlines.ExpectAsync<Accepting>(channel, HandoffStep.Commit, cancellationToken);
         state.Move(HandoffSignal.SuccessorAccepts);
 
-        // Both accept for a moment: nobody is refused. What this instance has accepted by now it serves to the end.
+        // Both accept for a moment: nobody is refused. What this instance has accepted by now it keeps.
         // From here a stop of this host calls nothing off: the successor has clients already.
-        await listeners.ShutGatesAsync();
+        var claimed = Claimed(ready);
+        await listeners.ShutGatesAsync(claimed);
+        await probation.WatchAsync(handoff, greeting, cancellationToken);
+        state.Move(HandoffSignal.ProbationPassed);
         await ConfirmAsync(channel, CancellationToken.None);
-        return Claimed(ready);
+        return claimed;
+    }
+
+    /// <summary>Sends live connections, after the confirmation.</summary>
+    public async Task<Migrated> MigrateAsync(
+        ControlChannel channel, Migrate migrate, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken)
+    {
+        await deadlines.RunAsync(
+            HandoffStep.Exchange, "Sending Migrate", token => channel.SendAsync(migrate, descriptors, token), cancellationToken);
+        var (migrated, _) = await deadlines.ExpectAsync<Migrated>(channel, HandoffStep.Exchange, cancellationToken);
+        return migrated;
     }
 
     /// <summary>After the confirmation: closes this instance's listeners.</summary>
@@ -63,7 +76,7 @@ internal sealed class Predecessor(
         var welcome = new Welcome(ControlProtocol.Version, Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
         {
             Capabilities = [.. hello.Capabilities.Where(name =>
-                name == ControlProtocol.Capabilities.Connections || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],
+                name is ControlProtocol.Capabilities.Connections or ControlProtocol.Capabilities.Probation || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],
         };
         await deadlines.RunAsync(
             HandoffStep.Exchange, "Sending Welcome", token => channel.SendAsync(welcome, streams, token), cancellationToken);

@@ -9,6 +9,9 @@ internal interface IReadiness
     /// <summary>Returns when the app may serve.</summary>
     Task WaitAsync(CancellationToken cancellationToken);
 
+    /// <summary>What is wrong with the app now, in words; null if it may serve.</summary>
+    Task<string?> FindFaultAsync(CancellationToken cancellationToken);
+
     /// <summary><c>http</c> or <c>https</c>, where the server knows what it speaks at an address.</summary>
     string? SchemeOf(EndPoint endPoint);
 }

@@ -14,16 +14,16 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Successor(
     InstanceState state,
     ListenerTable listeners,
+    ConnectionRegistry registry,
     ConnectionFactory connections,
     Arrivals arrivals,
     Deadlines deadlines,
     ILogger<Successor> logger,
     IReadiness? readiness = null)
 {
-    private ControlChannel? _channel;
+    private LifeLine? _line;
     private Welcome? _welcome;
     private DescriptorHandle[] _streams = [];
-    private Task<ControlChannel.Received?> _word = Task.FromResult<ControlChannel.Received?>(null); // what the predecessor says next
 
     /// <summary>The priority to take at the commit; null if this instance started with its own.</summary>
     public string? Priority { get; set; }
@@ -32,13 +32,12 @@ internal sealed class Successor(
     /// <exception cref="HandoffException">The predecessor refused, or does not answer.</exception>
     public async Task JoinAsync(ControlChannel channel, string? token, CancellationToken cancellationToken)
     {
-        _channel = channel;
         var hello = new Hello(ControlProtocol.Version, ControlProtocol.MinVersion, Environment.ProcessId)
         {
             Token = token,
             Capabilities = token is null
-                ? [ControlProtocol.Capabilities.Connections]
-                : [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.StandardStreams],
+                ? [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.Probation]
+                : [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.Probation, ControlProtocol.Capabilities.StandardStreams],
         };
         await deadlines.RunAsync(HandoffStep.Exchange, "Sending Hello", send => channel.SendAsync(hello, send), cancellationToken);
         (_welcome, var received) = await deadlines.ExpectAsync<Welcome>(channel, HandoffStep.Exchange, cancellationToken);
@@ -60,36 +59,38 @@ internal sealed class Successor(
         state.IsConfirmed = false;
         listeners.OpensAtBind = false;
         state.Move(HandoffSignal.Offered);
-        _word = HearAsync(CancellationToken.None); // the life-line is listened to from here on, whatever the app takes its time for
+        _line = new LifeLine(channel, logger);
         Log.Joined(logger, _welcome.HandoffId, _welcome.ProcessId, _welcome.Generation, count);
     }
 
     /// <summary>After the app has started: says Ready and does what the predecessor says, until it has let go.</summary>
     /// <returns>The control socket, if one moved; <c>IsAlone</c>: the predecessor is gone and left no word.</returns>
     /// <exception cref="HandoffException">The predecessor called the handoff off: this instance must not serve.</exception>
+    /// <exception cref="RolledBackException">It takes back what this instance serves.</exception>
     public async Task<(ControlSocket? Control, bool IsAlone)> StandByAsync(CancellationToken cancellationToken)
     {
         try
         {
             await WaitUntilReadyAsync(cancellationToken);
             state.Move(HandoffSignal.AppReady);
-            await AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
+            await _line!.AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
             return await ObeyAsync(cancellationToken);
         }
-        catch
+        catch (Exception e) when (e is not RolledBackException)
         {
             // What the predecessor does not hear it must see: it may have shut its gates already, and opens them at the end of the life-line.
             listeners.GiveBackPaths();
-            _channel!.Dispose();
+            _line!.Close();
             throw;
         }
     }
 
     /// <summary>Returns when the predecessor has exited.</summary>
     /// <exception cref="HandoffException">It did not get our Confirmed in time, and serves on.</exception>
+    /// <exception cref="RolledBackException">The same, and it takes back what this instance serves.</exception>
     public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
     {
-        while (await NextAsync(cancellationToken) is { } word)
+        while (await _line!.NextAsync(cancellationToken) is { } word)
         {
             using (word)
             {
@@ -102,7 +103,7 @@ internal sealed class Successor(
         }
 
         Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
-        _channel!.Dispose();
+        _line.Close();
     }
 
     /// <summary>The predecessor is gone before it had said anything about it: what it left is this instance's.</summary>
@@ -139,7 +140,7 @@ internal sealed class Successor(
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var ready = readiness.WaitAsync(stop.Token);
-        if (await Task.WhenAny(ready, _word) != ready && await _word is { Message: Abort or Refuse } off)
+        if (await Task.WhenAny(ready, _line!.Word) != ready && await _line.Word is { Message: Abort or Refuse } off)
         {
             await stop.CancelAsync();
             await ready.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -149,47 +150,11 @@ internal sealed class Successor(
         await ready;
     }
 
-    private async Task<ControlChannel.Received?> NextAsync(CancellationToken cancellationToken)
-    {
-        var word = await _word.WaitAsync(cancellationToken);
-        if (word is not null)
-        {
-            _word = HearAsync(CancellationToken.None);
-        }
-
-        return word;
-    }
-
-    private async Task<ControlChannel.Received?> HearAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await _channel!.ReceiveAsync(cancellationToken);
-        }
-        catch (Exception e) when (e is EndOfStreamException or ObjectDisposedException or SocketException { SocketErrorCode: SocketError.OperationAborted })
-        {
-            return null; // killed in the middle of a word, or this instance listens no more
-        }
-    }
-
-    /// <summary>A predecessor that is gone may have left a word, Abort above all: what it said last is read before it counts as dead.</summary>
-    private async Task AnswerAsync(ControlMessage answer, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await _channel!.SendAsync(answer, cancellationToken);
-        }
-        catch (Exception e) when (PeerGone.Is(e))
-        {
-            Log.NotHeard(logger, answer.GetType().Name);
-        }
-    }
-
     private async Task<(ControlSocket? Control, bool IsAlone)> ObeyAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            using var received = await NextAsync(cancellationToken);
+            using var received = await _line!.NextAsync(cancellationToken);
             ThrowIfOff(received?.Message);
             switch (received?.Message)
             {
@@ -197,13 +162,18 @@ internal sealed class Successor(
                     Bring(probe, received.Descriptors[0].TakeSocketHandle());
                     break;
                 case Commit:
+                    // The first collection of a process takes ten times as long as the next ones: now, while no client waits for this one.
+                    GC.Collect(0);
                     Activate();
-                    await AnswerAsync(new Accepting(), cancellationToken);
+                    await _line.AnswerAsync(new Accepting(), cancellationToken);
+                    break;
+                case Check:
+                    await _line.AnswerAsync(await ExamineAsync(cancellationToken), cancellationToken);
                     break;
                 case Confirm confirm:
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;
                     listeners.TakePaths();
-                    await AnswerAsync(new Confirmed(), cancellationToken);
+                    await _line.AnswerAsync(new Confirmed(), cancellationToken);
                     state.IsConfirmed = true;
                     return (socket, false);
                 case null:
@@ -232,8 +202,19 @@ internal sealed class Successor(
         state.Move(HandoffSignal.Committed);
     }
 
+    private async Task<Checked> ExamineAsync(CancellationToken cancellationToken)
+    {
+        var fault = readiness is null ? null : await readiness.FindFaultAsync(cancellationToken);
+        return new(registry.Count) { Fault = fault };
+    }
+
     private void ThrowIfOff(ControlMessage? message)
     {
+        if (message is RollBack rollBack)
+        {
+            throw new RolledBackException(_line!, rollBack.Detail);
+        }
+
         if (message is Abort or Refuse)
         {
             listeners.GiveBackPaths();
@@ -246,9 +227,8 @@ internal sealed class Successor(
     {
         // Acknowledged first: what is served before the predecessor knows could be served by both.
         var taken = Arrivals.Take(migrate, descriptors);
-        await AnswerAsync(new Migrated(taken.Count), cancellationToken);
-        arrivals.Continue(taken);
-        Log.ConnectionsTaken(logger, taken.Count);
+        await _line!.AnswerAsync(new Migrated(taken.Count), cancellationToken);
+        arrivals.Continue(taken, isReturn: false);
     }
 
     private void Bring(Probe probe, SafeSocketHandle handle)

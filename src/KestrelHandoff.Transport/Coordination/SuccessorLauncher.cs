@@ -51,14 +51,22 @@ internal sealed class SuccessorLauncher(
         return greeting;
     }
 
+    /// <summary>After a failure: nobody else is awaited.</summary>
+    public async Task CloseAsync(Handoff handoff)
+    {
+        handoff.Greeted.TrySetCanceled(CancellationToken.None); // a Hello that comes now is refused
+        if (options.Value.ControlSocketPath is null)
+        {
+            await control.DisposeAsync(); // the private socket of this handoff
+        }
+    }
+
     /// <summary>After a failure: tells the successor why it is over, and sees to it that none of ours is left.</summary>
     /// <param name="handoff">The handoff that failed.</param>
     /// <param name="reason">What it failed of.</param>
-    /// <param name="mayHaveClients">It accepts already: it is given the time to end their connections.</param>
     /// <returns>Its exit code, if it ended by itself; null if it had to be killed, or was not launched here.</returns>
-    public async Task<int?> EndAsync(Handoff handoff, Exception reason, bool mayHaveClients)
+    public async Task<int?> EndAsync(Handoff handoff, Exception reason)
     {
-        handoff.Greeted.TrySetCanceled(CancellationToken.None); // a Hello that comes now is refused
         var greeting = handoff.Successor ?? (handoff.Greeted.Task.IsCompletedSuccessfully ? await handoff.Greeted.Task : null);
         if (greeting is not null)
         {
@@ -66,18 +74,21 @@ internal sealed class SuccessorLauncher(
             greeting.Channel.Dispose();
         }
 
-        if (options.Value.ControlSocketPath is null)
-        {
-            await control.DisposeAsync(); // the private socket of this handoff
-        }
+        return await EndProcessAsync(handoff, PeerGone.Is(reason));
+    }
 
+    /// <summary>Sees to it that a launched successor is gone.</summary>
+    /// <param name="handoff">Has its process.</param>
+    /// <param name="mayEndByItself">It is on its way out: it is given the time.</param>
+    /// <returns>Its exit code, if it ended by itself; null if it had to be killed, or was not launched here.</returns>
+    public async Task<int?> EndProcessAsync(Handoff handoff, bool mayEndByItself)
+    {
         using var process = handoff.Process;
         if (process is null)
         {
             return null;
         }
 
-        var mayEndByItself = PeerGone.Is(reason) || mayHaveClients;
         using var patience = new CancellationTokenSource(mayEndByItself ? LastBreath : TimeSpan.Zero, time);
         try
         {

@@ -30,17 +30,26 @@ internal static partial class Log
     [LoggerMessage(106, LogLevel.Information, "Retiring with {Connections} connections open; {Migrated} went to the successor.")]
     public static partial void Retiring(ILogger logger, int connections, int migrated);
 
-    [LoggerMessage(107, LogLevel.Information, "Listener {Name} ({EndPoint}): the successor no longer has it; closed.")]
+    [LoggerMessage(107, LogLevel.Information, "Listener {Name} ({EndPoint}): not an endpoint of the instance that serves from now on; closed.")]
     public static partial void ListenerClosed(ILogger logger, string name, EndPoint endPoint);
 
     [LoggerMessage(108, LogLevel.Error, "A callback of the app on Retiring failed; the drain goes on.")]
     public static partial void RetiringCallbackFailed(ILogger logger, Exception exception);
 
-    [LoggerMessage(110, LogLevel.Warning, "{Count} connections moved to the successor; no more do, the others are served here to their end.")]
+    [LoggerMessage(110, LogLevel.Warning, "{Count} connections moved to the other instance; no more do, the others are served here to their end.")]
     public static partial void MigrationEnded(ILogger logger, int count, Exception exception);
 
     [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed; it was told not to serve.")]
     public static partial void NotKilled(ILogger logger, Guid handoffId, int processId);
+
+    [LoggerMessage(111, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} accepts; on probation for {Seconds} s.")]
+    public static partial void OnProbation(ILogger logger, Guid handoffId, int processId, double seconds);
+
+    [LoggerMessage(112, LogLevel.Error, "Handoff {HandoffId} rolled back while {Phase}; this instance accepts again. {Returned} connections came back so far, {Lost} were lost with the successor. {Detail}")]
+    public static partial void RolledBack(ILogger logger, Guid handoffId, HandoffPhase phase, int returned, int lost, string detail, Exception? exception);
+
+    [LoggerMessage(113, LogLevel.Warning, "Handoff {HandoffId}: the successor did not give back what it had accepted.")]
+    public static partial void NotReturned(ILogger logger, Guid handoffId, Exception exception);
 
     // 2xx: successor
 
@@ -62,11 +71,14 @@ internal static partial class Log
     [LoggerMessage(205, LogLevel.Debug, "The predecessor was gone before it had heard {Message}.")]
     public static partial void NotHeard(ILogger logger, string message);
 
-    [LoggerMessage(206, LogLevel.Debug, "Took {Count} connections from the predecessor.")]
+    [LoggerMessage(206, LogLevel.Debug, "Took {Count} live connections from the other instance.")]
     public static partial void ConnectionsTaken(ILogger logger, int count);
 
-    [LoggerMessage(207, LogLevel.Error, "Connection {ConnectionId}, which the predecessor has given away, could not be continued; it is closed.")]
+    [LoggerMessage(207, LogLevel.Error, "Connection {ConnectionId}, which the other instance has given away, could not be continued; it is closed.")]
     public static partial void ConnectionNotTaken(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(208, LogLevel.Critical, "The predecessor serves on in this instance's place, which gives back the connections it has and stops. {Detail}")]
+    public static partial void MustGiveBack(ILogger logger, string detail);
 
     // 3xx: control socket
 

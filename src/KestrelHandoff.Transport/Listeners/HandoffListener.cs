@@ -36,6 +36,7 @@ internal sealed class HandoffListener : IConnectionListener
     {
         (_table, _descriptor, _connections, _isOpen, _logger, _time) = (table, descriptor, connections, isOpen, logger, time);
         _socket = descriptor.CreateSocket();
+        _ = _socket.LocalEndPoint; // asked once: accepted sockets inherit what it remembers (Socket.cs, UpdateAcceptSocket), or ask the kernel each
     }
 
     public EndPoint EndPoint => _descriptor.LocalEndPoint;

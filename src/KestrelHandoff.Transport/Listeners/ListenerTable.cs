@@ -148,7 +148,9 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
-    public Task ShutGatesAsync() => Task.WhenAll(Switch(opensAtBind: false).Select(listener => listener.ShutGateAsync()));
+    /// <summary>Stops accepting where somebody else does; clients of the others would wait for nobody.</summary>
+    public Task ShutGatesAsync(IReadOnlySet<string> claimed) =>
+        Task.WhenAll(Switch(opensAtBind: false).Where(listener => claimed.Contains(listener.Name)).Select(listener => listener.ShutGateAsync()));
 
     /// <summary>After the handoff is confirmed: closes this instance's copies. The paths of <paramref name="claimed"/> are the successor's now; others go.</summary>
     public async Task ReleaseAsync(IReadOnlySet<string> claimed)

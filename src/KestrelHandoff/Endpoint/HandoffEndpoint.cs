@@ -11,6 +11,8 @@ namespace KestrelHandoff.Endpoint;
 /// <summary>HTTP's way to the handoff: a request in, the report or a problem out.</summary>
 internal sealed class HandoffEndpoint(ISocketHandoff handoff)
 {
+    private const string RespondAsync = "respond-async";
+
     public async Task PostAsync(HttpContext context)
     {
         if (CallerGuard.Refusal(context) is { } refusal)
@@ -21,9 +23,16 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
 
         try
         {
-            var report = handoff is SocketHandoff own
-                ? await own.HandOffAsync(HandoffReadiness.ListenerOf(context), context.RequestAborted)
-                : await handoff.HandOffAsync(context.RequestAborted);
+            var running = handoff is SocketHandoff own
+                ? own.HandOffAsync(HandoffReadiness.ListenerOf(context), CancellationToken.None)
+                : handoff.HandOffAsync(CancellationToken.None);
+            if (!running.IsCompleted && PrefersAsync(context.Request))
+            {
+                await WriteAcceptedAsync(context, running);
+                return;
+            }
+
+            var report = await running.WaitAsync(context.RequestAborted);
             await WriteAsync(context, StatusCodes.Status200OK, "application/json", report, ReadableJson.Context.HandoffReport);
         }
         catch (HandoffException e)
@@ -35,6 +44,20 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
     public Task GetAsync(HttpContext context) => CallerGuard.Refusal(context) is { } refusal
         ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
         : WriteAsync(context, StatusCodes.Status200OK, "application/json", WithoutOutput(handoff.GetStatus()), ReadableJson.Context.HandoffStatus);
+
+    /// <summary><c>Prefer: respond-async</c>, RFC 7240 §4.1.</summary>
+    private static bool PrefersAsync(HttpRequest request) => request.Headers["Prefer"]
+        .SelectMany(values => (values ?? "").Split(','))
+        .Any(preference => preference.Split(';')[0].Trim().Equals(RespondAsync, StringComparison.OrdinalIgnoreCase));
+
+    private Task WriteAcceptedAsync(HttpContext context, Task<HandoffReport> running)
+    {
+        // Nobody waits for it here: what comes of it is in the log and in the status.
+        _ = running.ContinueWith(static task => task.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        context.Response.Headers.Location = $"{context.Request.PathBase}{context.Request.Path}";
+        context.Response.Headers["Preference-Applied"] = RespondAsync;
+        return WriteAsync(context, StatusCodes.Status202Accepted, "application/json", WithoutOutput(handoff.GetStatus()), ReadableJson.Context.HandoffStatus);
+    }
 
     /// <summary>What a successor wrote may hold secrets: it goes to the log and to who asked for the handoff, not to everybody on this machine.</summary>
     private static HandoffStatus WithoutOutput(HandoffStatus status) =>
@@ -52,6 +75,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
             HandoffFailure.Refused => (StatusCodes.Status502BadGateway, "refused", "The successor will not take over."),
             HandoffFailure.ProtocolError => (StatusCodes.Status502BadGateway, "protocol-error", "The successor does not speak the protocol."),
             HandoffFailure.ProbeFailed => (StatusCodes.Status502BadGateway, "probe-failed", "The successor answered a probe wrongly."),
+            HandoffFailure.Unhealthy => (StatusCodes.Status502BadGateway, "unhealthy", "The successor's health checks failed after the commit."),
             HandoffFailure.Stopped => (StatusCodes.Status503ServiceUnavailable, "stopped", "The host was stopped."),
             _ => throw new InvalidOperationException($"{e.Failure} has no status code.", e),
         };

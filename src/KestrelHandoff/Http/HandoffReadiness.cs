@@ -44,9 +44,14 @@ internal sealed class HandoffReadiness(IServer server, IServiceProvider services
                 },
             })
             .Build();
-        await pipeline.ExecuteAsync(
-            async token => await checks.CheckHealthAsync(registration => registration.Tags.Contains(Tag), token), cancellationToken);
+        await pipeline.ExecuteAsync(async token => await CheckAsync(checks, token), cancellationToken);
     }
+
+    public async Task<string?> FindFaultAsync(CancellationToken cancellationToken) =>
+        services.GetService<HealthCheckService>() is { } checks
+            && await CheckAsync(checks, cancellationToken) is { Status: HealthStatus.Unhealthy } report
+                ? $"its health checks fail: {string.Join(", ", Unhealthy(report))}."
+                : null;
 
     public string? SchemeOf(EndPoint endPoint)
     {
@@ -55,6 +60,9 @@ internal sealed class HandoffReadiness(IServer server, IServiceProvider services
         return server.Features.Get<IServerAddressesFeature>()?.Addresses
             .FirstOrDefault(address => address.EndsWith(end, StringComparison.Ordinal))?.Split(':')[0];
     }
+
+    private static Task<HealthReport> CheckAsync(HealthCheckService checks, CancellationToken cancellationToken) =>
+        checks.CheckHealthAsync(registration => registration.Tags.Contains(Tag), cancellationToken);
 
     private static IEnumerable<string> Unhealthy(HealthReport report) =>
         report.Entries.Where(entry => entry.Value.Status == HealthStatus.Unhealthy).Select(entry => entry.Key);

@@ -50,6 +50,7 @@ internal sealed class TestDirectory : IAsyncDisposable
                 ["TESTAPP_FAULT_FILE"] = _faultFile,
                 ["DOTNET_TieredPGO"] = "0",
                 ["Logging__LogLevel__Microsoft.AspNetCore"] = "Warning",
+                ["SocketHandoff__Probation"] = "00:00:00",
                 ["SocketHandoff__WarmUpRequests"] = "20",
                 ["SocketHandoff__WarmUpTimeLimit"] = "00:01:00", // on a loaded machine 20 requests can take a while
             },

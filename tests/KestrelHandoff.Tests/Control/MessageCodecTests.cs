@@ -37,7 +37,7 @@ public sealed class MessageCodecTests
 
     [Fact]
     public void DescriptorCount_EachMessage_IsAsTheProtocolSays() => Assert.Equal(
-        [0, 0, 0, 2, 0, 2, 0, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0], Messages.All.Select(entry => entry.Message.DescriptorCount));
+        [0, 0, 0, 2, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0], Messages.All.Select(entry => entry.Message.DescriptorCount));
 
     [Theory]
     [InlineData("""{"type":"surrender","x":1}""", "'surrender'")]

@@ -18,13 +18,16 @@ public sealed class HandoffMachineTests
         [(Launching, SuccessorConnected)] = Offering,
         [(Offering, SuccessorReady)] = Probing,
         [(Probing, ProbePassed)] = Committing,
-        [(Committing, SuccessorAccepts)] = Confirming,
+        [(Committing, SuccessorAccepts)] = Probation,
+        [(Probation, ProbationPassed)] = Confirming,
         [(Confirming, Confirmed)] = Draining,
+        [(Serving, RolledBack)] = Draining,
         [(Draining, Drained)] = Retired,
         [(Launching, Failed)] = Serving,
         [(Offering, Failed)] = Serving,
         [(Probing, Failed)] = Serving,
         [(Committing, Failed)] = Serving,
+        [(Probation, Failed)] = Serving,
         [(Confirming, Failed)] = Serving,
     };
 

@@ -154,7 +154,8 @@ public sealed class InstanceStateTests : IDisposable
     }
 
     private void GoToConfirming() => Go(
-        (0, HandoffSignal.SuccessorConnected), (0, HandoffSignal.SuccessorReady), (0, HandoffSignal.ProbePassed), (0, HandoffSignal.SuccessorAccepts));
+        (0, HandoffSignal.SuccessorConnected), (0, HandoffSignal.SuccessorReady), (0, HandoffSignal.ProbePassed), (0, HandoffSignal.SuccessorAccepts),
+        (0, HandoffSignal.ProbationPassed));
 
     private void Go(params ReadOnlySpan<(int Seconds, HandoffSignal Signal)> steps)
     {

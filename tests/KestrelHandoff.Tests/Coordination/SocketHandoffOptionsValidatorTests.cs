@@ -16,6 +16,7 @@ public sealed class SocketHandoffOptionsValidatorTests
     [InlineData(nameof(SocketHandoffOptions.ProbeTimeout), "00:00:00.1000000", "00:10:00")]
     [InlineData(nameof(SocketHandoffOptions.CommitTimeout), "00:00:00.1000000", "00:10:00")]
     [InlineData(nameof(SocketHandoffOptions.WarmUpTimeLimit), "00:00:00", "00:10:00")]
+    [InlineData(nameof(SocketHandoffOptions.Probation), "00:00:00", "01:00:00")]
     [InlineData(nameof(SocketHandoffOptions.DrainTimeout), "00:00:00", "1.00:00:00")]
     public void Validate_TimeOutOfRange_NamesOptionValueAndRange(string option, string min, string max)
     {

@@ -42,6 +42,36 @@ public sealed class SuccessorTests : IDisposable
     }
 
     [Fact]
+    public async Task StandBy_CheckedDuringTheProbation_SaysHowItIs()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit(), new Check());
+        var standingBy = _successor.StandByAsync(Cancel);
+        Assert.Equal(["ready", "accepting", "checked"], await HeardAsync(3));
+        await SayAsync(new Confirm());
+        await standingBy.OrHang();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task StandBy_RolledBack_MustGiveBackOnTheSameLine(bool isConfirmed)
+    {
+        await JoinAsync();
+        await SayAsync(isConfirmed ? [new Commit(), new Confirm(), new RollBack("sick")] : [new Commit(), new RollBack("sick")]);
+        var off = await Assert.ThrowsAsync<RolledBackException>(FollowAsync).OrHang();
+        Assert.Equal("sick", off.Message);
+        await off.Line.AnswerAsync(new RolledBack(0), Cancel);
+        Assert.Equal(isConfirmed ? ["ready", "accepting", "confirmed", "rolledback"] : ["ready", "accepting", "rolledback"], await HeardAsync(isConfirmed ? 4 : 3));
+
+        async Task FollowAsync()
+        {
+            await _successor.StandByAsync(Cancel);
+            await _successor.WaitForRetirementAsync(Cancel);
+        }
+    }
+
+    [Fact]
     public async Task StandBy_PredecessorGaveUpAndLeftWhileTheAppStarted_MustNotServe()
     {
         await JoinAsync();
@@ -177,9 +207,9 @@ public sealed class SuccessorTests : IDisposable
         var registry = new ConnectionRegistry();
         var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, registry);
         var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
-        var migration = new Migration(registry, connections, _listeners, deadlines, TimeProvider.System, NullLogger<Migration>.Instance);
+        var migration = new Migration(registry, connections, _listeners, TimeProvider.System, NullLogger<Migration>.Instance);
         var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
-        return new(_state, _listeners, connections, arrivals, deadlines, NullLogger<Successor>.Instance, readiness);
+        return new(_state, _listeners, registry, connections, arrivals, deadlines, NullLogger<Successor>.Instance, readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);
@@ -213,6 +243,8 @@ public sealed class SuccessorTests : IDisposable
     private sealed class NeverReady : IReadiness
     {
         public Task WaitAsync(CancellationToken cancellationToken) => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+
+        public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => Task.FromResult<string?>(null);
 
         public string? SchemeOf(System.Net.EndPoint endPoint) => null;
     }

@@ -24,6 +24,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
         { HandoffFailure.Refused, 502, "refused" },
         { HandoffFailure.ProtocolError, 502, "protocol-error" },
         { HandoffFailure.ProbeFailed, 502, "probe-failed" },
+        { HandoffFailure.Unhealthy, 502, "unhealthy" },
         { HandoffFailure.Stopped, 503, "stopped" },
     };
 
@@ -45,6 +46,30 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
     [Fact]
     public void Failures_EveryOne_HasAStatus() =>
         Assert.Equal(Enum.GetValues<HandoffFailure>(), Failures.Select(row => row.Data.Item1).Order());
+
+    [Theory]
+    [InlineData("respond-async")]
+    [InlineData("wait=10, Respond-Async; x=1")]
+    public async Task Post_PrefersAsync_AcceptedAtOnceWithTheStatus(string prefer)
+    {
+        var running = new TaskCompletionSource<HandoffReport>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _handoff.Result = running.Task;
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address) { Headers = { { "Prefer", prefer } } };
+        using var response = await _client.SendAsync(request, Cancel).OrHang();
+        Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
+        Assert.Equal(("/admin/handoff", "respond-async"), (response.Headers.Location!.ToString(), response.Headers.GetValues("Preference-Applied").Single()));
+        Assert.Equal("serving", (await ReadAsync(response)).GetProperty("phase").GetString());
+        running.SetException(new HandoffException(HandoffFailure.Timeout, "Nobody waits for it."));
+    }
+
+    [Fact]
+    public async Task Post_PrefersAsyncButIsRefused_IsAProblem()
+    {
+        _handoff.Result = Task.FromException<HandoffReport>(new HandoffException(HandoffFailure.AlreadyRunning, "What happened."));
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address) { Headers = { { "Prefer", "respond-async" } } };
+        using var response = await _client.SendAsync(request, Cancel).OrHang();
+        Assert.Equal(HttpStatusCode.Conflict, response.StatusCode);
+    }
 
     [Theory]
     [MemberData(nameof(Failures))]

@@ -1,0 +1,77 @@
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>The giving side of a roll-back: takes back, from a successor that lives but must not serve, what it has accepted.</summary>
+internal sealed class Recall(
+    IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger)
+{
+    /// <summary>Tells the successor to go, after this instance has begun to accept again.</summary>
+    /// <returns>How many connections have come back; more follow as their requests end, until the successor has exited.</returns>
+    /// <exception cref="Exception">It is gone, or does not do as it is told.</exception>
+    public async Task<int> BeginAsync(Handoff handoff, Greeting greeting, Exception reason)
+    {
+        await deadlines.RunAsync(
+            HandoffStep.Exchange, "Sending RollBack", token => greeting.Channel.SendAsync(new RollBack(reason.Message), token), CancellationToken.None);
+        var taken = 0;
+        while (await deadlines.RunAsync(
+            HandoffStep.Exchange, "The peer's RolledBack", token => NextAsync(greeting.Channel, token), CancellationToken.None) is { } count)
+        {
+            taken += count;
+        }
+
+        _ = FinishAsync(handoff, greeting.Channel);
+        return taken;
+    }
+
+    /// <summary>Takes what else comes, while the successor drains.</summary>
+    private async Task FinishAsync(Handoff handoff, ControlChannel channel)
+    {
+        try
+        {
+            using var limit = new CancellationTokenSource(options.Value.DrainTimeout + options.Value.ExchangeTimeout, time);
+            while (true)
+            {
+                await NextAsync(channel, limit.Token);
+            }
+        }
+        catch (Exception e) when (PeerGone.Is(e))
+        {
+            // it has exited, or is about to
+        }
+        catch (Exception e)
+        {
+            Log.NotReturned(logger, handoff.Id, e);
+        }
+
+        channel.Dispose();
+        await launcher.EndProcessAsync(handoff, mayEndByItself: true);
+    }
+
+    /// <summary>Takes the connections of the next message.</summary>
+    /// <returns>How many; null: those that could come at once have come.</returns>
+    private async Task<int?> NextAsync(ControlChannel channel, CancellationToken cancellationToken)
+    {
+        using var received = await channel.ReceiveAsync(cancellationToken)
+            ?? throw new EndOfStreamException("The successor closed the control connection.");
+        switch (received.Message)
+        {
+            case Migrate migrate:
+                // Acknowledged first: what is served before the successor knows could be served by both.
+                var taken = Arrivals.Take(migrate, received.Descriptors);
+                await channel.SendAsync(new Migrated(taken.Count), cancellationToken);
+                arrivals.Continue(taken, isReturn: true);
+                return taken.Count;
+            case RolledBack:
+                return null;
+            case Checked or Accepting or Confirmed:
+                return 0; // said before it had heard
+            default:
+                throw new ControlException(
+                    ControlProtocol.Reasons.UnexpectedMessage, $"{received.Message.GetType().Name} came where Migrate or RolledBack was expected.");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Listeners;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>The taking side of a roll-back: accepts no more, gives back what it has accepted, and leaves as a predecessor does.</summary>
+internal sealed class Withdrawal(
+    IOptions<SocketHandoffOptions> options, InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines, TimeProvider time)
+{
+    public async Task RunAsync(LifeLine line, CancellationToken cancellationToken)
+    {
+        var names = listeners.Listeners
+            .Where(listener => listener.Descriptor.AdoptedFrom is not null)
+            .ToDictionary(listener => listener.Name, listener => listener.Descriptor.AdoptedFrom!);
+        listeners.GiveBackPaths();
+        await listeners.ReleaseAsync(names.Keys.ToHashSet());
+        drain.Prepare();
+        state.Move(HandoffSignal.RolledBack);
+        migration.Begin((migrate, descriptors, token) => MigrateAsync(line, migrate, descriptors, token), names);
+        await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout / 2, time, cancellationToken));
+        await line.AnswerAsync(new RolledBack(migration.Count), cancellationToken);
+        drain.Begin();
+    }
+
+    private async Task<Migrated> MigrateAsync(
+        LifeLine line, Migrate migrate, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> descriptors, CancellationToken cancellationToken)
+    {
+        await line.SendAsync(migrate, descriptors, cancellationToken);
+        var (migrated, _) = await deadlines.ExpectAsync<Migrated>(line.NextAsync, HandoffStep.Exchange, cancellationToken);
+        return migrated;
+    }
+}
