@@ -9,6 +9,9 @@ public enum HandoffFailure
     /// <summary>This instance cannot hand off here, such as PID 1 of a container, which must not exit.</summary>
     NotPossible,
 
+    /// <summary>Too many handoffs to the same build have failed in a row.</summary>
+    Suspended,
+
     /// <summary>The successor could not be launched.</summary>
     LaunchFailed,
 

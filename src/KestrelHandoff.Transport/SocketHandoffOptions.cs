@@ -71,6 +71,11 @@ public sealed class SocketHandoffOptions
     /// <value>0 to 24 hours. The default is 30 seconds.</value>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How many handoffs in a row may fail before further ones to the same build are refused.</summary>
+    /// <remarks>A new build, or <c>POST /admin/handoff?force=true</c>, is tried in any case. Independent successors are not counted.</remarks>
+    /// <value>0 (no limit) to 1000. The default is 5.</value>
+    public int MaxFailures { get; set; } = 5;
+
     /// <summary>The program that a launched successor runs.</summary>
     /// <remarks>The default is the command line of this instance as it was typed, looked up again: a <c>current</c> symlink to a new release is followed.</remarks>
     /// <value>A path or a name on PATH. With it set, <see cref="Arguments"/> are the whole argument list. The default is null.</value>

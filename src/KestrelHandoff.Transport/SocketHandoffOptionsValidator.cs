@@ -32,6 +32,11 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
             result.AddError($"must be from 0 to 100000, but is {options.WarmUpRequests}.", nameof(options.WarmUpRequests));
         }
 
+        if (options.MaxFailures is < 0 or > 1000)
+        {
+            result.AddError($"must be from 0 to 1000, but is {options.MaxFailures}.", nameof(options.MaxFailures));
+        }
+
         foreach (var path in options.ProbePaths)
         {
             if (!path.StartsWith('/') || path.Any(c => c is <= ' ' or '#' or > '~'))

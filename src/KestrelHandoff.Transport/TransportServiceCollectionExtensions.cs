@@ -39,6 +39,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<ControlServer>();
 
         services.TryAddSingleton(StartedAs.Read());
+        services.TryAddSingleton<FailureStreak>();
         services.TryAddSingleton<SuccessorLauncher>();
         services.TryAddSingleton<InstanceState>();
         services.TryAddSingleton<ProbationWatch>();

@@ -23,7 +23,7 @@ public sealed class ConfiguredEndpointTests
         Assert.Equal(
             [("adopted", $"127.0.0.1:{kept}"), ("closed", $"127.0.0.1:{removed}"), ("new", $"127.0.0.1:{added}")],
             report["listeners"].EnumerateArray().Select(fate => (fate.GetProperty("fate").GetString()!, fate.GetProperty("address").GetString()!)).Order());
-        await app.Output.HearAsync($"(127.0.0.1:{removed}): the successor no longer has it; closed.");
+        await app.Output.HearAsync($"(127.0.0.1:{removed}): not an endpoint of the instance that serves from now on; closed.");
         Assert.Equal("2", await GetAsync(kept));
         Assert.Equal("2", await GetAsync(added));
         await AssertRefusedAsync(removed);

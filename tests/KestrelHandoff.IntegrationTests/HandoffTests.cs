@@ -44,7 +44,7 @@ public sealed class HandoffTests
         Assert.True(Guid.TryParse(report.Text("id"), out _));
         Assert.True(report["durationMs"].GetDouble() > 0);
         Assert.Equal(
-            ["launching", "offering", "probing", "committing", "confirming"],
+            ["launching", "offering", "probing", "committing", "probation", "confirming"],
             report["phases"].EnumerateArray().Select(phase => phase.GetProperty("phase").GetString()!));
         var listener = Assert.Single(report["listeners"].EnumerateArray());
         Assert.Equal("tcp:127.0.0.1:0", listener.GetProperty("name").GetString());

@@ -32,6 +32,22 @@ public sealed class IndependentTests
     }
 
     [Fact]
+    public async Task Start_TwoAtOnce_OneServesAndTheOtherLeaves()
+    {
+        await using var directory = new TestDirectory();
+        AppProcess[] both = [Start(directory), Start(directory)];
+
+        // The second is refused while the first starts, or takes over from it: either way one is left, and answers at the path.
+        await Task.WhenAny(both.Select(app => app.ExitCodeAsync()));
+
+        var left = Assert.Single(directory.Processes());
+        Assert.True(File.Exists(directory.ControlPath));
+        var third = Start(directory);
+        var serving = await third.HearAsync("serving", both.Single(app => app.ProcessId == left).Output.Text.Contains("serving 2", StringComparison.Ordinal) ? 3 : 2);
+        Assert.Equal(third.ProcessId, serving.ProcessId);
+    }
+
+    [Fact]
     public async Task Start_WhileAHandoffRuns_RefusedWithWhoAndSince()
     {
         await using var directory = new TestDirectory();

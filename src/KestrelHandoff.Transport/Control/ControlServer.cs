@@ -7,9 +7,12 @@ using Microsoft.Extensions.Logging;
 namespace KestrelHandoff.Transport.Control;
 
 /// <summary>Answers the control socket: checks who calls, and gives those who may to the coordinator.</summary>
-internal sealed class ControlServer(Deadlines deadlines, ILogger<ControlServer> logger) : IAsyncDisposable
+internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILogger<ControlServer> logger) : IAsyncDisposable
 {
     private static readonly TimeSpan PauseAfterFault = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>How often the path is looked at: cleaners of temporary directories delete sockets that have not been touched for days.</summary>
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(10);
 
     private ControlSocket? _socket;
     private Func<Greeting, Task>? _greet;
@@ -57,19 +60,42 @@ internal sealed class ControlServer(Deadlines deadlines, ILogger<ControlServer> 
     {
         while (!stop.IsCancellationRequested)
         {
+            using var look = new CancellationTokenSource(Look, time);
+            using var wake = CancellationTokenSource.CreateLinkedTokenSource(stop, look.Token); // by the stop, or to look after the path
             try
             {
-                _ = AnswerAsync(await socket.AcceptAsync(stop));
+                _ = AnswerAsync(await socket.AcceptAsync(wake.Token));
             }
             catch (OperationCanceledException)
             {
-                return;
+                if (!stop.IsCancellationRequested && !File.Exists(socket.Path))
+                {
+                    socket = Restore(socket);
+                }
             }
             catch (SocketException e)
             {
                 Log.ControlAcceptFailed(logger, socket.Path, e);
                 await Task.Delay(PauseAfterFault, TimeProvider.System, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
+        }
+    }
+
+    /// <summary>Somebody has deleted the path: no successor would find this instance.</summary>
+    private ControlSocket Restore(ControlSocket deleted)
+    {
+        try
+        {
+            var restored = ControlSocket.Bind(deleted.Path);
+            deleted.Release();
+            _socket = restored;
+            Log.ControlRestored(logger, restored.Path);
+            return restored;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        {
+            Log.NoControlSocket(logger, deleted.Path, e);
+            return deleted;
         }
     }
 

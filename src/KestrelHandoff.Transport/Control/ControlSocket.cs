@@ -25,12 +25,33 @@ internal sealed class ControlSocket : IDisposable
 
     public ListenerDescriptor Listener { get; }
 
+    /// <summary>Makes the directory if it is missing. Who can write to it can put a socket of his own in place of ours.</summary>
+    /// <exception cref="IOException">It is not private enough.</exception>
+    public static void PrepareDirectory(string path)
+    {
+        var directory = System.IO.Path.GetDirectoryName(path)!;
+        Directory.CreateDirectory(directory, OwnerOnly);
+        var (owner, mode) = Libc.Status(directory);
+        var user = Libc.EffectiveUser();
+        if (owner != user && owner != 0)
+        {
+            throw new IOException(
+                $"The directory '{directory}' of the control socket belongs to uid {owner}, but this process runs as uid {user}: use a directory of its own.");
+        }
+
+        if ((mode & WritableByOthers) != 0)
+        {
+            throw new IOException(
+                $"The directory '{directory}' of the control socket can be written by others (mode {Convert.ToString((int)mode, 8)}): chmod 0700 it, or use another.");
+        }
+    }
+
     /// <summary>Makes the socket at <paramref name="path"/>, in place of one that nobody listens on any more.</summary>
     /// <exception cref="IOException">The directory is not private enough, or the path too long.</exception>
     public static ControlSocket Bind(string path)
     {
+        PrepareDirectory(path);
         var directory = System.IO.Path.GetDirectoryName(path)!;
-        CheckDirectory(directory);
 
         // Bound under a name of its own and then renamed: there is no moment at which the path is missing, or open to others.
         // The name is short because both must fit sun_path, and random because instances in containers may all have the same process id.
@@ -114,25 +135,6 @@ internal sealed class ControlSocket : IDisposable
             throw new IOException(
                 $"The control socket '{path}' needs a path of {length} bytes ('{needed}'), but Unix sockets have at most "
                 + $"{SocketHandoffOptionsValidator.MaxPathBytes}: use a shorter directory.");
-        }
-    }
-
-    /// <summary>Who can write to the directory can put a socket of his own in place of ours.</summary>
-    private static void CheckDirectory(string directory)
-    {
-        Directory.CreateDirectory(directory, OwnerOnly);
-        var (owner, mode) = Libc.Status(directory);
-        var user = Libc.EffectiveUser();
-        if (owner != user && owner != 0)
-        {
-            throw new IOException(
-                $"The directory '{directory}' of the control socket belongs to uid {owner}, but this process runs as uid {user}: use a directory of its own.");
-        }
-
-        if ((mode & WritableByOthers) != 0)
-        {
-            throw new IOException(
-                $"The directory '{directory}' of the control socket can be written by others (mode {Convert.ToString((int)mode, 8)}): chmod 0700 it, or use another.");
         }
     }
 }

@@ -27,6 +27,9 @@ internal sealed class Handoff(string trigger, int generation, TimeProvider time)
     /// <summary>The listener that the request for the handoff came in by.</summary>
     public string? PreferredListener { get; init; }
 
+    /// <summary>See <see cref="LaunchPlan.Build"/>; null with an independent successor.</summary>
+    public string? Build { get; init; }
+
     /// <summary>The connections the successor had when it was last asked.</summary>
     public int SuccessorConnections { get; set; }
 

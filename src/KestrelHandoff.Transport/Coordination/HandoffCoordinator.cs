@@ -1,6 +1,7 @@
 using System.Globalization;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -13,6 +14,7 @@ internal sealed class HandoffCoordinator(
     SuccessorLauncher launcher,
     Predecessor predecessor,
     Recall recall,
+    FailureStreak streak,
     Migration migration,
     Drain drain,
     HandoffMetrics metrics,
@@ -29,8 +31,9 @@ internal sealed class HandoffCoordinator(
 
     /// <summary>Hands off to a successor launched here.</summary>
     /// <param name="preferredListener">The listener the request came in by; the successor is probed there first.</param>
+    /// <param name="force">Also to a build that has failed too often.</param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
-    public Task<HandoffReport> HandOffAsync(string? preferredListener, CancellationToken cancellationToken)
+    public Task<HandoffReport> HandOffAsync(string? preferredListener, bool force, CancellationToken cancellationToken)
     {
         if (Environment.ProcessId == 1)
         {
@@ -43,7 +46,13 @@ internal sealed class HandoffCoordinator(
         Handoff handoff;
         try
         {
-            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener);
+            var build = launcher.FindBuild();
+            if (!force)
+            {
+                streak.Check(build);
+            }
+
+            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener, build);
         }
         catch (HandoffException e)
         {
@@ -71,7 +80,7 @@ internal sealed class HandoffCoordinator(
 
         try
         {
-            var handoff = Begin("independent", HandoffSignal.SuccessorConnected, preferredListener: null);
+            var handoff = Begin("independent", HandoffSignal.SuccessorConnected);
             _ = Run(handoff, (_, _) => Task.FromResult(greeting));
             return Task.CompletedTask;
         }
@@ -99,7 +108,7 @@ internal sealed class HandoffCoordinator(
 
     public void Dispose() => _stopping.Dispose();
 
-    private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener)
+    private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener = null, string? build = null)
     {
         if (_stopping.IsCancellationRequested)
         {
@@ -120,7 +129,7 @@ internal sealed class HandoffCoordinator(
                         : $"A handoff{who} is under way: {phase} since {when}.");
         }
 
-        var handoff = new Handoff(trigger, state.Generation, time) { PreferredListener = preferredListener };
+        var handoff = new Handoff(trigger, state.Generation, time) { PreferredListener = preferredListener, Build = build };
         _handoff = handoff;
         Log.Begun(logger, handoff.Id, trigger);
         return handoff;
@@ -200,6 +209,11 @@ internal sealed class HandoffCoordinator(
             ControlException => (HandoffFailure.ProtocolError, e.Message),
             _ => (HandoffFailure.LaunchFailed, e.Message),
         };
+        if (handoff.Process is not null && failure != HandoffFailure.Stopped)
+        {
+            streak.Add(handoff.Build, detail);
+        }
+
         state.Move(HandoffSignal.Failed);
         var report = handoff.End(hasClients ? "rolledBack" : "failed", report => report with
         {

@@ -19,6 +19,7 @@ internal sealed class HandoffLifecycle(
     HandoffCoordinator coordinator,
     ControlServer control,
     IHostApplicationLifetime lifetime,
+    TimeProvider time,
     ILogger<HandoffLifecycle> logger) : IHostedLifecycleService, IDisposable
 {
     private const int PoolFloor = 8;
@@ -37,9 +38,11 @@ internal sealed class HandoffLifecycle(
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
         successor.Priority = Take(LaunchPlan.PriorityVariable);
+        var own = options.Value.ControlSocketPath;
+        using var alone = own is null ? null : await LockAsync(own, cancellationToken);
         _hasPredecessor = path is not null && await TryJoinAsync(path, token, cancellationToken);
         _isOrphan |= !_hasPredecessor && token is not null;
-        if (!_hasPredecessor && options.Value.ControlSocketPath is { } own)
+        if (!_hasPredecessor && own is not null)
         {
             // Now, not when the app has started: an instance that starts a moment later must find this one.
             control.Start(ControlSocket.Bind(own), coordinator.GreetAsync);
@@ -68,6 +71,9 @@ internal sealed class HandoffLifecycle(
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
+    private Task<IDisposable> LockAsync(string path, CancellationToken cancellationToken) => deadlines.RunAsync(
+        HandoffStep.Exchange, $"The lock {path}.lock of an instance that starts", stop => StartLock.TakeAsync(path, time, stop), cancellationToken);
+
     private async Task<bool> TryJoinAsync(string path, string? token, CancellationToken cancellationToken)
     {
         ControlChannel channel;
@@ -83,14 +89,15 @@ internal sealed class HandoffLifecycle(
 
         try
         {
-            await successor.JoinAsync(channel, token, cancellationToken);
+            await successor.JoinAsync(channel, path, token, cancellationToken);
             return true;
         }
         catch (Exception e) when (PeerGone.Is(e))
         {
             // It died before it had offered everything; its listeners are free, or in the table.
-            Log.NoPredecessor(logger, path);
             channel.Dispose();
+            await successor.EnsureGoneAsync(cancellationToken);
+            Log.NoPredecessor(logger, path);
             _isOrphan = true;
             return false;
         }
@@ -113,7 +120,7 @@ internal sealed class HandoffLifecycle(
             }
 
             var (socket, isAlone) = await successor.StandByAsync(_stopping.Token);
-            TakeControl(socket);
+            await TakeControlAsync(socket, _stopping.Token);
             if (isAlone)
             {
                 Log.Alone(logger);
@@ -139,10 +146,10 @@ internal sealed class HandoffLifecycle(
         try
         {
             (await control.StopAsync())?.Release(); // the path is the predecessor's
-            if (reason is RolledBackException rolledBack)
+            if (state.Current.Phase == HandoffPhase.Serving)
             {
-                Log.MustGiveBack(logger, reason.Message);
-                await withdrawal.RunAsync(rolledBack.Line, _stopping.Token); // which stops the app in the end
+                Log.MustLeave(logger, reason.Message);
+                await withdrawal.RunAsync((reason as RolledBackException)?.Line, _stopping.Token); // which stops the app in the end
                 return;
             }
         }
@@ -156,7 +163,7 @@ internal sealed class HandoffLifecycle(
     }
 
     /// <summary>Answers the control socket from now on: the one that moved here, or a new one.</summary>
-    private void TakeControl(ControlSocket? moved)
+    private async Task TakeControlAsync(ControlSocket? moved, CancellationToken cancellationToken)
     {
         var path = options.Value.ControlSocketPath;
         if (moved is not null && moved.Path != path)
@@ -172,9 +179,10 @@ internal sealed class HandoffLifecycle(
 
         try
         {
+            using var alone = moved is null ? await LockAsync(path, cancellationToken) : null;
             control.Start(moved ?? ControlSocket.Bind(path), coordinator.GreetAsync);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or HandoffException)
         {
             Log.NoControlSocket(logger, path, e); // this instance is the only one that serves, and goes on
         }

@@ -21,6 +21,7 @@ internal sealed class Successor(
     ILogger<Successor> logger,
     IReadiness? readiness = null)
 {
+    private string _path = "";
     private LifeLine? _line;
     private Welcome? _welcome;
     private DescriptorHandle[] _streams = [];
@@ -30,8 +31,9 @@ internal sealed class Successor(
 
     /// <summary>Before the server binds: introduces itself and takes the listeners that are offered.</summary>
     /// <exception cref="HandoffException">The predecessor refused, or does not answer.</exception>
-    public async Task JoinAsync(ControlChannel channel, string? token, CancellationToken cancellationToken)
+    public async Task JoinAsync(ControlChannel channel, string path, string? token, CancellationToken cancellationToken)
     {
+        _path = path;
         var hello = new Hello(ControlProtocol.Version, ControlProtocol.MinVersion, Environment.ProcessId)
         {
             Token = token,
@@ -90,20 +92,45 @@ internal sealed class Successor(
     /// <exception cref="RolledBackException">The same, and it takes back what this instance serves.</exception>
     public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
     {
-        while (await _line!.NextAsync(cancellationToken) is { } word)
+        try
         {
-            using (word)
+            while (await _line!.NextAsync(cancellationToken) is { } word)
             {
-                ThrowIfOff(word.Message);
-                if (word.Message is Migrate migrate)
+                using (word)
                 {
-                    await TakeConnectionsAsync(migrate, word.Descriptors, cancellationToken);
+                    ThrowIfOff(word.Message);
+                    if (word.Message is Migrate migrate)
+                    {
+                        await TakeConnectionsAsync(migrate, word.Descriptors, cancellationToken);
+                    }
                 }
             }
+
+            Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
+        }
+        catch (ControlException e)
+        {
+            // This is the serving instance: nonsense must not stop it. The predecessor sees the end of the line, and serves what it has.
+            Log.PredecessorGarbled(logger, _welcome!.HandoffId, e);
         }
 
-        Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
-        _line.Close();
+        _line!.Close();
+    }
+
+    /// <summary>The line has ended without a word.</summary>
+    /// <exception cref="HandoffException">The predecessor still answers others: it serves, and this instance must not.</exception>
+    public async Task EnsureGoneAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var other = await deadlines.Connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(_path, stop), cancellationToken);
+        }
+        catch (SocketException)
+        {
+            return; // nobody is there
+        }
+
+        throw new HandoffException(HandoffFailure.Refused, "The predecessor is alive, but has closed the control connection without a word.");
     }
 
     /// <summary>The predecessor is gone before it had said anything about it: what it left is this instance's.</summary>
@@ -177,7 +204,8 @@ internal sealed class Successor(
                     state.IsConfirmed = true;
                     return (socket, false);
                 case null:
-                    // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here.
+                    // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here; but not if it still answers others.
+                    await EnsureGoneAsync(cancellationToken);
                     Activate();
                     listeners.TakePaths();
                     state.IsConfirmed = true;

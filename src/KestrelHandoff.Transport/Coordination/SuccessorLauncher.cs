@@ -18,6 +18,19 @@ internal sealed class SuccessorLauncher(
 {
     private static readonly TimeSpan LastBreath = TimeSpan.FromSeconds(5);
 
+    /// <summary>The build that would be launched now; null if there is none.</summary>
+    public string? FindBuild()
+    {
+        try
+        {
+            return LaunchPlan.Make(startedAs, options.Value).Build;
+        }
+        catch (Exception e) when (e is HandoffException or IOException or UnauthorizedAccessException)
+        {
+            return null; // the launch will tell
+        }
+    }
+
     /// <param name="handoff">Gets the process.</param>
     /// <param name="greet">Takes successors that connect to the control socket.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>

@@ -4,11 +4,13 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Transport.Coordination;
 
-/// <summary>The taking side of a roll-back: accepts no more, gives back what it has accepted, and leaves as a predecessor does.</summary>
+/// <summary>A successor that serves already and must not: accepts no more, gives back what it has accepted, and leaves as a predecessor does.</summary>
 internal sealed class Withdrawal(
     IOptions<SocketHandoffOptions> options, InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines, TimeProvider time)
 {
-    public async Task RunAsync(LifeLine line, CancellationToken cancellationToken)
+    /// <param name="line">To the predecessor; null if there is none any more: what was accepted is served here to its end.</param>
+    /// <param name="cancellationToken">The host stops.</param>
+    public async Task RunAsync(LifeLine? line, CancellationToken cancellationToken)
     {
         var names = listeners.Listeners
             .Where(listener => listener.Descriptor.AdoptedFrom is not null)
@@ -17,6 +19,13 @@ internal sealed class Withdrawal(
         await listeners.ReleaseAsync(names.Keys.ToHashSet());
         drain.Prepare();
         state.Move(HandoffSignal.RolledBack);
+        if (line is null)
+        {
+            migration.Forgo();
+            drain.Begin();
+            return;
+        }
+
         migration.Begin((migrate, descriptors, token) => MigrateAsync(line, migrate, descriptors, token), names);
         await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout / 2, time, cancellationToken));
         await line.AnswerAsync(new RolledBack(migration.Count), cancellationToken);

@@ -77,8 +77,11 @@ internal static partial class Log
     [LoggerMessage(207, LogLevel.Error, "Connection {ConnectionId}, which the other instance has given away, could not be continued; it is closed.")]
     public static partial void ConnectionNotTaken(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(208, LogLevel.Critical, "The predecessor serves on in this instance's place, which gives back the connections it has and stops. {Detail}")]
-    public static partial void MustGiveBack(ILogger logger, string detail);
+    [LoggerMessage(208, LogLevel.Critical, "The predecessor serves on in this instance's place, which accepts no more, lets the connections go that it has, and stops. {Detail}")]
+    public static partial void MustLeave(ILogger logger, string detail);
+
+    [LoggerMessage(209, LogLevel.Error, "Handoff {HandoffId}: what the predecessor says cannot be understood; it is not listened to any more. This instance serves on.")]
+    public static partial void PredecessorGarbled(ILogger logger, Guid handoffId, Exception exception);
 
     // 3xx: control socket
 
@@ -90,6 +93,9 @@ internal static partial class Log
 
     [LoggerMessage(302, LogLevel.Error, "The control socket {Path} cannot be had; no successor will find this instance there. It goes on serving.")]
     public static partial void NoControlSocket(ILogger logger, string path, Exception exception);
+
+    [LoggerMessage(303, LogLevel.Warning, "The control socket {Path} was deleted; made again.")]
+    public static partial void ControlRestored(ILogger logger, string path);
 
     // 4xx: listeners
 

@@ -21,10 +21,17 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
             return;
         }
 
+        if (!bool.TryParse(context.Request.Query["force"].FirstOrDefault() ?? "false", out var force))
+        {
+            await WriteProblemAsync(
+                context, StatusCodes.Status400BadRequest, "bad-request", "The request is not valid.", $"force must be true or false, but is '{context.Request.Query["force"]}'.");
+            return;
+        }
+
         try
         {
             var running = handoff is SocketHandoff own
-                ? own.HandOffAsync(HandoffReadiness.ListenerOf(context), CancellationToken.None)
+                ? own.HandOffAsync(HandoffReadiness.ListenerOf(context), force, CancellationToken.None)
                 : handoff.HandOffAsync(CancellationToken.None);
             if (!running.IsCompleted && PrefersAsync(context.Request))
             {
@@ -69,6 +76,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
         {
             HandoffFailure.AlreadyRunning => (StatusCodes.Status409Conflict, "already-running", "A handoff is under way or done."),
             HandoffFailure.NotPossible => (StatusCodes.Status501NotImplemented, "not-possible", "This instance cannot hand off here."),
+            HandoffFailure.Suspended => (StatusCodes.Status409Conflict, "suspended", "Too many handoffs to this build have failed."),
             HandoffFailure.LaunchFailed => (StatusCodes.Status502BadGateway, "launch-failed", "The successor could not be launched."),
             HandoffFailure.SuccessorExited => (StatusCodes.Status502BadGateway, "successor-exited", "The successor exited before it served."),
             HandoffFailure.Timeout => (StatusCodes.Status504GatewayTimeout, "timeout", "The successor took too long."),

@@ -23,7 +23,7 @@ public sealed class ControlServerTests : IAsyncDisposable
 
     public ControlServerTests()
     {
-        _server = new(new Deadlines(Options.Create(_options), _time), _logger);
+        _server = new(new Deadlines(Options.Create(_options), _time), _time, _logger);
         _server.Start(ControlSocket.Bind(_directory["c"]), GreetAsync);
     }
 
@@ -33,6 +33,15 @@ public sealed class ControlServerTests : IAsyncDisposable
 
     [Fact]
     public Task Hello_OfThisVersion_IsGreeted() => AssertServesAsync();
+
+    [Fact]
+    public async Task Path_Deleted_IsMadeAgain()
+    {
+        File.Delete(_directory["c"]);
+        await _time.PassAsync(TimeSpan.FromSeconds(10));
+        Assert.Contains(_directory["c"], (await _logger.NextAsync(303)).Text, StringComparison.Ordinal);
+        await AssertServesAsync();
+    }
 
     [Theory]
     [InlineData(1, 1)]

@@ -32,6 +32,12 @@ public sealed class SocketHandoffOptionsValidatorTests
 
     [Theory]
     [InlineData(-1)]
+    [InlineData(1001)]
+    public void Validate_MaxFailuresOutOfRange_NamesOptionValueAndRange(int count) => AssertFault(
+        Faults(options => options.MaxFailures = count), nameof(SocketHandoffOptions.MaxFailures), "0 to 1000", $"{count}");
+
+    [Theory]
+    [InlineData(-1)]
     [InlineData(100_001)]
     public void Validate_WarmUpRequestsOutOfRange_NamesOptionValueAndRange(int count) => AssertFault(
         Faults(options => options.WarmUpRequests = count), nameof(SocketHandoffOptions.WarmUpRequests), "0 to 100000", $"{count}");

@@ -28,6 +28,9 @@ public sealed class SuccessorTests : IDisposable
         _successor = MakeSuccessor(readiness: null);
     }
 
+    /// <summary>Of the control socket: nobody else listens there.</summary>
+    private const string Nowhere = "/nowhere/control.sock";
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -139,7 +142,7 @@ public sealed class SuccessorTests : IDisposable
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false));
         _pair.Near.Dispose();
-        var gone = await Assert.ThrowsAnyAsync<Exception>(() => _successor.JoinAsync(new(_pair.Far), null, Cancel)).OrHang();
+        var gone = await Assert.ThrowsAnyAsync<Exception>(() => _successor.JoinAsync(new(_pair.Far), Nowhere, null, Cancel)).OrHang();
         Assert.True(PeerGone.Is(gone), gone.ToString());
         Assert.Equal(HandoffPhase.Starting, _state.Current.Phase);
     }
@@ -148,7 +151,7 @@ public sealed class SuccessorTests : IDisposable
     public async Task Join_Refused_SaysWhy()
     {
         await SayAsync(new Refuse("busy", "A handoff is under way since 12:00:00Z."));
-        var refused = await Assert.ThrowsAsync<HandoffException>(() => _successor.JoinAsync(new(_pair.Far), null, Cancel)).OrHang();
+        var refused = await Assert.ThrowsAsync<HandoffException>(() => _successor.JoinAsync(new(_pair.Far), Nowhere, null, Cancel)).OrHang();
         Assert.Equal(HandoffFailure.Refused, refused.Failure);
         Assert.Contains("since 12:00:00Z", refused.Message, StringComparison.Ordinal);
     }
@@ -217,7 +220,7 @@ public sealed class SuccessorTests : IDisposable
     private async Task JoinAsync(Successor successor)
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
-        await successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
+        await successor.JoinAsync(new(_pair.Far), Nowhere, null, Cancel).OrHang();
         Assert.IsType<Hello>((await _predecessor.ReceiveAsync(Cancel).OrHang())!.Message);
     }
 

@@ -18,6 +18,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
     {
         { HandoffFailure.AlreadyRunning, 409, "already-running" },
         { HandoffFailure.NotPossible, 501, "not-possible" },
+        { HandoffFailure.Suspended, 409, "suspended" },
         { HandoffFailure.LaunchFailed, 502, "launch-failed" },
         { HandoffFailure.SuccessorExited, 502, "successor-exited" },
         { HandoffFailure.Timeout, 504, "timeout" },
@@ -60,6 +61,14 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
         Assert.Equal(("/admin/handoff", "respond-async"), (response.Headers.Location!.ToString(), response.Headers.GetValues("Preference-Applied").Single()));
         Assert.Equal("serving", (await ReadAsync(response)).GetProperty("phase").GetString());
         running.SetException(new HandoffException(HandoffFailure.Timeout, "Nobody waits for it."));
+    }
+
+    [Fact]
+    public async Task Post_ForceIsNoBoolean_BadRequestNamesIt()
+    {
+        using var response = await _client.PostAsync($"{Address}?force=perhaps", null, Cancel).OrHang();
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("'perhaps'", (await ReadAsync(response)).GetProperty("detail").GetString(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -47,6 +47,22 @@ public sealed class LaunchPlanTests : IDisposable
         Assert.Equal("v2/app", File.ReadAllText(Path.Combine(plan.WorkingDirectory, "app")));
     }
 
+    [Theory]
+    [InlineData("app")]
+    [InlineData("app.dll")] // what an apphost runs
+    [InlineData("other.dll")] // what "dotnet other.dll" runs
+    public void Build_FileOfTheCommandLineReplaced_IsAnother(string replaced)
+    {
+        Write("app");
+        Write("app.dll");
+        Write("other.dll");
+        var started = Started(["./app", "other.dll", "--urls"]);
+        var before = LaunchPlan.Make(started, new()).Build;
+        Assert.Equal(before, LaunchPlan.Make(started, new()).Build);
+        File.AppendAllText(_directory[replaced], "new");
+        Assert.NotEqual(before, LaunchPlan.Make(started, new()).Build);
+    }
+
     [Fact]
     public void Make_ExecutableOption_ReplacesTheWholeCommandLine()
     {

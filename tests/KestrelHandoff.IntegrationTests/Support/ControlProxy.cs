@@ -1,0 +1,117 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using KestrelHandoff.Transport;
+
+namespace KestrelHandoff.IntegrationTests.Support;
+
+/// <summary>Stands between the two instances of a handoff and does something to one message: the faults come from outside, none is built into the product.</summary>
+internal sealed class ControlProxy : IAsyncDisposable
+{
+    private const int HeaderLength = 4, MaxDescriptors = 253; // docs/protocol.md
+
+    private readonly string _path;
+    private readonly string _message;
+    private readonly Func<byte[], byte[]?> _fault;
+    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _running;
+
+    /// <param name="path">The control socket, whose place it takes until the successor has come.</param>
+    /// <param name="message">The type of the message, the first of which is met by the fault.</param>
+    /// <param name="fault">What to pass on in its place; empty: nothing, as if it had never been said; null: nothing, and both ends are closed; half of it: the same after that half.</param>
+    public ControlProxy(string path, string message, Func<byte[], byte[]?> fault)
+    {
+        (_path, _message, _fault) = (path, message, fault);
+        TestLibc.Rename(path, Aside);
+        _listener.Bind(new UnixDomainSocketEndPoint(path));
+        _listener.Listen();
+        _running = RunAsync();
+    }
+
+    /// <summary>The fault has happened.</summary>
+    public Task Reached => _reached.Task;
+
+    private string Aside => _path + ".aside";
+
+    public async ValueTask DisposeAsync()
+    {
+        _listener.Dispose();
+        await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async Task RunAsync()
+    {
+        using var successor = await _listener.AcceptAsync();
+        using var predecessor = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await predecessor.ConnectAsync(new UnixDomainSocketEndPoint(Aside));
+
+        TestLibc.Rename(Aside, _path); // as without a proxy: the successor may look whether its predecessor is alive
+        await Task.WhenAny(PumpAsync(successor, predecessor), PumpAsync(predecessor, successor));
+    }
+
+    private async Task PumpAsync(Socket from, Socket to)
+    {
+        while (await ReceiveAsync(from) is var (frame, descriptors) && frame is not null)
+        {
+            var passedOn = frame;
+            if (!_reached.Task.IsCompleted && TypeOf(frame) == _message)
+            {
+                passedOn = _fault(frame);
+                _reached.SetResult();
+            }
+
+            if (passedOn is { Length: > 0 })
+            {
+                await to.SendDescriptorsAsync(passedOn, descriptors);
+            }
+
+            foreach (var descriptor in descriptors)
+            {
+                descriptor.Dispose();
+            }
+
+            if (passedOn is null || (passedOn.Length > 0 && passedOn.Length < frame.Length))
+            {
+                return;
+            }
+        }
+    }
+
+    private static async Task<(byte[]? Frame, List<SafeHandle> Descriptors)> ReceiveAsync(Socket socket)
+    {
+        var descriptors = new List<SafeHandle>();
+        var header = await FillAsync(socket, HeaderLength, descriptors);
+        if (header is null || await FillAsync(socket, BinaryPrimitives.ReadInt32BigEndian(header), descriptors) is not { } body)
+        {
+            return (null, descriptors);
+        }
+
+        return ([.. header, .. body], descriptors);
+    }
+
+    private static async Task<byte[]?> FillAsync(Socket socket, int length, List<SafeHandle> descriptors)
+    {
+        var buffer = new byte[length];
+        for (var filled = 0; filled < length;)
+        {
+            var received = await socket.ReceiveDescriptorsAsync(buffer.AsMemory(filled), MaxDescriptors);
+            descriptors.AddRange(received);
+            if (received.BytesReceived == 0)
+            {
+                return null;
+            }
+
+            filled += received.BytesReceived;
+        }
+
+        return buffer;
+    }
+
+    private static string? TypeOf(byte[] frame)
+    {
+        using var document = JsonDocument.Parse(frame.AsMemory(HeaderLength));
+        return document.RootElement.GetProperty("type").GetString();
+    }
+}
