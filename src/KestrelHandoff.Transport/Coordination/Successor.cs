@@ -21,6 +21,8 @@ internal sealed class Successor(
     ILogger<Successor> logger,
     IReadiness? readiness = null)
 {
+    private const int NoVersion = 0; // refused by everybody
+
     private string _path = "";
     private LifeLine? _line;
     private Welcome? _welcome;
@@ -124,10 +126,22 @@ internal sealed class Successor(
         try
         {
             using var other = await deadlines.Connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(_path, stop), cancellationToken);
+
+            // A process that is being killed closes one descriptor after the other: only a word is a sign of life, be it a refusal.
+            await other.SendAsync(new Hello(NoVersion, NoVersion, Environment.ProcessId), cancellationToken);
+            using var word = await deadlines.RunAsync(HandoffStep.Exchange, "A sign of life", other.ReceiveAsync, cancellationToken);
+            if (word is null)
+            {
+                return;
+            }
         }
-        catch (SocketException)
+        catch (Exception e) when (e is SocketException or EndOfStreamException)
         {
             return; // nobody is there
+        }
+        catch (HandoffException)
+        {
+            // it hangs, and has the listeners
         }
 
         throw new HandoffException(HandoffFailure.Refused, "The predecessor is alive, but has closed the control connection without a word.");

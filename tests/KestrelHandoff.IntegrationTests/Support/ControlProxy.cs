@@ -24,9 +24,10 @@ internal sealed class ControlProxy : IAsyncDisposable
     public ControlProxy(string path, string message, Func<byte[], byte[]?> fault)
     {
         (_path, _message, _fault) = (path, message, fault);
-        TestLibc.Rename(path, Aside);
-        _listener.Bind(new UnixDomainSocketEndPoint(path));
+        _listener.Bind(new UnixDomainSocketEndPoint(path + ".proxy")); // not at the path itself: .NET deletes what a socket bound, whoever has it by then
         _listener.Listen();
+        TestLibc.Rename(path, Aside);
+        TestLibc.Rename(path + ".proxy", path);
         _running = RunAsync();
     }
 
