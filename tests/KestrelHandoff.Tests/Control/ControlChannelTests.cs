@@ -25,7 +25,7 @@ public sealed class ControlChannelTests : IDisposable
     [Fact]
     public async Task Receive_EachMessage_IsWhatWasSentWithItsDescriptors()
     {
-        foreach (var (message, _) in Messages.All)
+        foreach (var (_, message) in Messages.All)
         {
             using var file = new TempFile("content");
             await _near.SendAsync(message, file.Times(message.DescriptorCount), Cancel).OrHang();

@@ -6,39 +6,6 @@ namespace KestrelHandoff.Tests.Control;
 
 public sealed class MessageCodecTests
 {
-    public static TheoryData<int> EachMessage => [.. Enumerable.Range(0, Messages.All.Length)];
-
-    [Theory]
-    [MemberData(nameof(EachMessage))]
-    public void Encode_Message_IsTheLengthAndTheJsonOfVersion1(int index)
-    {
-        var (message, json) = Messages.All[index];
-        var frame = MessageCodec.Encode(message);
-        Assert.Equal(json, Encoding.UTF8.GetString(frame.AsSpan(ControlProtocol.HeaderLength)));
-        Assert.Equal(frame.Length - ControlProtocol.HeaderLength, MessageCodec.DecodeLength(frame));
-        Assert.Equal(json.Length, BinaryPrimitives.ReadInt32BigEndian(frame));
-    }
-
-    [Theory]
-    [MemberData(nameof(EachMessage))]
-    public void Decode_JsonOfVersion1_IsTheMessage(int index)
-    {
-        var (message, json) = Messages.All[index];
-        var decoded = Decode(json);
-        Assert.Equivalent(message, decoded, strict: true);
-        Assert.IsType(message.GetType(), decoded);
-        Assert.Equal(message.DescriptorCount, decoded.DescriptorCount);
-    }
-
-    [Fact]
-    public void All_Messages_AreThereOfEveryKnownType() => Assert.Equal(
-        ControlJson.Default.ControlMessage.PolymorphismOptions!.DerivedTypes.Select(derived => derived.DerivedType.Name).Order(),
-        Messages.All.Select(entry => entry.Message.GetType().Name).Distinct().Order());
-
-    [Fact]
-    public void DescriptorCount_EachMessage_IsAsTheProtocolSays() => Assert.Equal(
-        [0, 0, 0, 2, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0], Messages.All.Select(entry => entry.Message.DescriptorCount));
-
     [Theory]
     [InlineData("""{"type":"surrender","x":1}""", "'surrender'")]
     [InlineData("""{"x":1,"type":"Hello"}""", "'Hello'")] // names are case-sensitive
@@ -77,7 +44,8 @@ public sealed class MessageCodecTests
         var hello = Assert.IsType<Hello>(Decode("""{"type":"hello","version":1,"minVersion":1,"processId":1}"""));
         Assert.Empty(hello.Capabilities);
         Assert.Null(hello.Token);
-        var welcome = Assert.IsType<Welcome>(Decode(Messages.All[2].Json.Replace("capabilities", "later", StringComparison.Ordinal)));
+        var welcome = Assert.IsType<Welcome>(Decode(
+            """{"type":"welcome","version":1,"processId":42,"generation":2,"handoffId":"01234567-89ab-cdef-0123-456789abcdef","standardStreams":false}"""));
         Assert.Empty(welcome.Capabilities);
         Assert.Null(Assert.IsType<Confirm>(Decode("""{"type":"confirm"}""")).ControlPath);
     }
@@ -100,6 +68,7 @@ public sealed class MessageCodecTests
     [InlineData("""{"type":"offer","listeners":null,"last":true}""")]
     [InlineData("""{"type":"offer","listeners":[null],"last":true}""")]
     [InlineData("""{"type":"ready","listeners":[null]}""")]
+    [InlineData("""{"type":"migrate","connections":[null]}""")]
     [InlineData("""{"type":"hello","version":1,"minVersion":1,"processId":1,"capabilities":null}""")]
     [InlineData("""{"type":"hello","version":1,"minVersion":1,"processId":1,"capabilities":[null]}""")]
     [InlineData("""{"type":"hello","version":null,"minVersion":1,"processId":1}""")]
