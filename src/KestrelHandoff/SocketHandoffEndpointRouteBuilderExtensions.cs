@@ -3,6 +3,7 @@ using KestrelHandoff.Endpoint;
 using KestrelHandoff.Transport;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Microsoft.AspNetCore.Builder;
 
@@ -26,7 +27,7 @@ public static class SocketHandoffEndpointRouteBuilderExtensions
         ArgumentNullException.ThrowIfNull(endpoints);
         var handoff = endpoints.ServiceProvider.GetService<ISocketHandoff>()
             ?? throw new InvalidOperationException("Call builder.Services.AddSocketHandoff() before app.MapSocketHandoff().");
-        var endpoint = new HandoffEndpoint(handoff);
+        var endpoint = new HandoffEndpoint(handoff, endpoints.ServiceProvider.GetRequiredService<ILogger<HandoffEndpoint>>());
         var group = endpoints.MapGroup(pattern);
         group.MapPost("", endpoint.PostAsync);
         group.MapGet("", endpoint.GetAsync);

@@ -5,17 +5,18 @@ using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc;
+using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Endpoint;
 
 /// <summary>HTTP's way to the handoff: a request in, the report or a problem out.</summary>
-internal sealed class HandoffEndpoint(ISocketHandoff handoff)
+internal sealed class HandoffEndpoint(ISocketHandoff handoff, ILogger<HandoffEndpoint> logger)
 {
     private const string RespondAsync = "respond-async";
 
     public async Task PostAsync(HttpContext context)
     {
-        if (CallerGuard.Refusal(context) is { } refusal)
+        if (Refusal(context) is { } refusal)
         {
             await WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not hand off.", refusal);
             return;
@@ -28,6 +29,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
             return;
         }
 
+        HttpLog.AskedFor(logger, Caller(context));
         try
         {
             var running = handoff is SocketHandoff own
@@ -48,9 +50,23 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff)
         }
     }
 
-    public Task GetAsync(HttpContext context) => CallerGuard.Refusal(context) is { } refusal
+    public Task GetAsync(HttpContext context) => Refusal(context) is { } refusal
         ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
         : WriteAsync(context, StatusCodes.Status200OK, "application/json", WithoutOutput(handoff.GetStatus()), ReadableJson.Context.HandoffStatus);
+
+    private string? Refusal(HttpContext context)
+    {
+        var refusal = CallerGuard.Refusal(context);
+        if (refusal is not null)
+        {
+            HttpLog.CallerRefused(logger, context.Request.Method, Caller(context), refusal);
+        }
+
+        return refusal;
+    }
+
+    private static string Caller(HttpContext context) =>
+        context.User.Identity?.Name ?? context.Connection.RemoteIpAddress?.ToString() ?? "a caller on a Unix socket";
 
     /// <summary><c>Prefer: respond-async</c>, RFC 7240 §4.1.</summary>
     private static bool PrefersAsync(HttpRequest request) => request.Headers["Prefer"]

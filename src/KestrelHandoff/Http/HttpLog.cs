@@ -19,4 +19,10 @@ internal static partial class HttpLog
 
     [LoggerMessage(604, LogLevel.Warning, "SIGUSR2 started no handoff: {Reason}")]
     public static partial void SignalRefused(ILogger logger, string reason);
+
+    [LoggerMessage(605, LogLevel.Information, "A handoff was asked for by {Caller}.")]
+    public static partial void AskedFor(ILogger logger, string caller);
+
+    [LoggerMessage(606, LogLevel.Warning, "{Method} of {Caller} refused. {Reason}")]
+    public static partial void CallerRefused(ILogger logger, string method, string caller, string reason);
 }
