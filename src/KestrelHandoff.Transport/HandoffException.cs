@@ -12,6 +12,9 @@ public enum HandoffFailure
     /// <summary>Too many handoffs to the same build have failed in a row.</summary>
     Suspended,
 
+    /// <summary>Too many earlier instances still drain.</summary>
+    TooManyDraining,
+
     /// <summary>The successor could not be launched.</summary>
     LaunchFailed,
 

@@ -74,6 +74,28 @@ public sealed record HandoffListenerFate(string Name, string Address, string Fat
 /// <param name="LastMs">The median of the last ten, in milliseconds.</param>
 public sealed record HandoffProbe(int Requests, double FirstMs, double LastMs);
 
+/// <summary>An instance that has handed over, or was rolled back, and serves what it has left.</summary>
+/// <param name="ProcessId">As its own process id namespace numbers it.</param>
+/// <param name="Generation">1 for an instance without a predecessor.</param>
+/// <param name="Since">When it began to drain.</param>
+public sealed record HandoffDraining(int ProcessId, int Generation, DateTimeOffset Since)
+{
+    /// <summary>Its open connections.</summary>
+    public int Connections { get; init; }
+
+    /// <summary>Live connections that it has given to the instance that took its place.</summary>
+    public int ConnectionsMigrated { get; init; }
+
+    /// <summary>Connections that have ended there since it handed over.</summary>
+    public int ConnectionsDrained { get; init; }
+
+    /// <summary>Connections that were still open when its time was up, and were closed with it.</summary>
+    public int ConnectionsAborted { get; init; }
+
+    /// <summary>When it was seen to be gone; null while it lives.</summary>
+    public DateTimeOffset? RetiredAt { get; init; }
+}
+
 /// <summary>An instance as it stands now.</summary>
 /// <param name="ProcessId">Its process id.</param>
 /// <param name="Generation">1 for an instance without a predecessor.</param>
@@ -89,4 +111,11 @@ public sealed record HandoffStatus(
     DateTimeOffset Since,
     int Connections,
     IReadOnlyList<string> Listeners,
-    HandoffReport? LastHandoff);
+    HandoffReport? LastHandoff)
+{
+    /// <summary>Earlier instances that still drain, the nearest first, and successors that were rolled back and do.</summary>
+    public IReadOnlyList<HandoffDraining> Draining { get; init; } = [];
+
+    /// <summary>The last of them that has gone, with what became of its connections.</summary>
+    public HandoffDraining? LastRetired { get; init; }
+}

@@ -76,6 +76,14 @@ public sealed class SocketHandoffOptions
     /// <value>0 (no limit) to 1000. The default is 5.</value>
     public int MaxFailures { get; set; } = 5;
 
+    /// <summary>How many earlier instances may still drain when a handoff begins.</summary>
+    /// <remarks>
+    /// With more, further handoffs are refused, launched and independent ones, until one has gone: at the latest when its <see cref="DrainTimeout"/> is over.
+    /// <c>POST /admin/handoff?force=true</c> is served in any case.
+    /// </remarks>
+    /// <value>1 to 100. The default is 8.</value>
+    public int MaxDraining { get; set; } = 8;
+
     /// <summary>The program that a launched successor runs.</summary>
     /// <remarks>The default is the command line of this instance as it was typed, looked up again: a <c>current</c> symlink to a new release is followed.</remarks>
     /// <value>A path or a name on PATH. With it set, <see cref="Arguments"/> are the whole argument list. The default is null.</value>

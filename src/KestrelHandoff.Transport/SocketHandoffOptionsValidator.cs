@@ -27,15 +27,9 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
         InRange(options.CommitTimeout, Short, TenMinutes, nameof(options.CommitTimeout));
         InRange(options.Probation, TimeSpan.Zero, Hour, nameof(options.Probation));
         InRange(options.DrainTimeout, TimeSpan.Zero, Day, nameof(options.DrainTimeout));
-        if (options.WarmUpRequests is < 0 or > 100_000)
-        {
-            result.AddError($"must be from 0 to 100000, but is {options.WarmUpRequests}.", nameof(options.WarmUpRequests));
-        }
-
-        if (options.MaxFailures is < 0 or > 1000)
-        {
-            result.AddError($"must be from 0 to 1000, but is {options.MaxFailures}.", nameof(options.MaxFailures));
-        }
+        CheckNumber(options.WarmUpRequests, 0, 100_000, nameof(options.WarmUpRequests));
+        CheckNumber(options.MaxFailures, 0, 1000, nameof(options.MaxFailures));
+        CheckNumber(options.MaxDraining, 1, 100, nameof(options.MaxDraining));
 
         foreach (var path in options.ProbePaths)
         {
@@ -69,6 +63,14 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
                 result.AddError(
                     $"must be an absolute path of a file, at most {MaxPathBytes} bytes, but is '{path}' ({Encoding.UTF8.GetByteCount(path)} bytes).",
                     nameof(options.ControlSocketPath));
+            }
+        }
+
+        void CheckNumber(int value, int min, int max, string property)
+        {
+            if (value < min || value > max)
+            {
+                result.AddError($"must be from {min} to {max}, but is {value}.", property);
             }
         }
 

@@ -49,6 +49,8 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Successor>();
         services.TryAddSingleton<Migration>();
         services.TryAddSingleton<Arrivals>();
+        services.TryAddSingleton<Lineage>();
+        services.TryAddSingleton<DrainProgress>();
         services.TryAddSingleton<Drain>();
         services.TryAddSingleton<HandoffCoordinator>();
         services.TryAddSingleton<ISocketHandoff, SocketHandoff>();

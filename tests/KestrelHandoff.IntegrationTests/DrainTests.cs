@@ -45,7 +45,7 @@ public sealed class DrainTests
         await client.HandOffAsync();
 
         Assert.Equal(0, await app.ExitCodeAsync());
-        await app.Output.HearAsync("Retiring with 1 connections open");
+        await app.Output.HearAsync("1 are still open and closed now");
         Assert.Equal("2", await client.TextAsync("/"));
     }
 

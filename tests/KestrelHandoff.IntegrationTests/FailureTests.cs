@@ -58,14 +58,14 @@ public sealed class FailureTests
         var client = await app.ClientAsync();
         directory.SetFault(fault);
         await client.PostHandoffAsync(); // what is opened once and for all
-        var before = Descriptors(app.ProcessId);
+        var before = app.Descriptors;
 
         for (var round = 0; round < Rounds; round++)
         {
             await client.PostHandoffAsync();
         }
 
-        Assert.Equal(before, Descriptors(app.ProcessId));
+        Assert.Equal(before, app.Descriptors);
         await AssertNextHandoffWorksAsync(directory, app, client);
     }
 
@@ -146,8 +146,4 @@ public sealed class FailureTests
         Assert.Equal("2", await client.TextAsync("/"));
         Assert.Equal(0, await app.ExitCodeAsync());
     }
-
-    /// <summary>What the process has open, without the kinds that come and go by themselves.</summary>
-    private static int Descriptors(int process) => Directory.EnumerateFileSystemEntries($"/proc/{process}/fd")
-        .Count(entry => new FileInfo(entry).LinkTarget is { } target && !target.EndsWith(".dll", StringComparison.Ordinal));
 }

@@ -36,7 +36,7 @@ public sealed class ProbationTests
         Assert.Equal("1", (await old.GetAsync("/")).Body);
         await posting;
         await app.HearAsync("retiring", 1);
-        Assert.Equal(("2", "2"), ((await fresh.GetAsync("/")).Body, (await GetFromAsync(old, 2)).Body));
+        Assert.Equal(("2", "2"), ((await fresh.GetAsync("/")).Body, (await old.GetFromAsync(2)).Body));
         Assert.Equal(0, await app.ExitCodeAsync());
     }
 
@@ -84,7 +84,7 @@ public sealed class ProbationTests
         Assert.Equal((HttpStatusCode.BadGateway, "rolledBack", "unhealthy"), (answer.Status, answer.Text("report.outcome"), answer.Text("report.failure")));
         Assert.Contains("its health checks fail: fault", answer.Text("detail"), StringComparison.Ordinal);
         Assert.Equal(new RawAnswer(200, IsLast: false, "2"), await busy.ReadAnswerAsync());
-        Assert.Equal(("1", "1"), ((await idle.GetAsync("/")).Body, (await GetFromAsync(busy, 1)).Body));
+        Assert.Equal(("1", "1"), ((await idle.GetAsync("/")).Body, (await busy.GetFromAsync(1)).Body));
         await app.HearAsync("stopped", 2);
         await others.AnsweredAsync(2);
         await others.StopAsync();
@@ -111,17 +111,22 @@ public sealed class ProbationTests
     }
 
     [Fact]
-    public async Task SuccessorIsToldToStop_PredecessorServesOn()
+    public async Task SuccessorIsToldToStop_GivesBackWhatItAcceptedAndPredecessorServesOn()
     {
         await using var directory = new TestDirectory();
         var app = await ServeAsync(directory, "00:01:00");
         var client = await app.ClientAsync();
         var posting = client.PostHandoffAsync();
         var successor = await app.ServingAsync(2);
+        await using var idle = await ConnectToSuccessorAsync(client.BaseAddress!);
 
         TestLibc.Kill(successor.ProcessId, TestLibc.SigTerm);
 
-        Assert.Equal("rolledBack", (await posting).Text("report.outcome"));
+        var answer = await posting;
+        Assert.Equal(("rolledBack", 1), (answer.Text("report.outcome"), answer.Number("report.connectionsReturned")));
+        Assert.Contains("The peer gave up: This instance is being stopped.", answer.Text("detail"), StringComparison.Ordinal);
+        Assert.Equal("1", (await idle.GetAsync("/")).Body);
+        await TestLibc.WaitForExitAsync(successor.ProcessId).OrHang();
         Assert.Equal("1", await RawHttp.GetOnceAsync(client.BaseAddress!));
     }
 
@@ -194,18 +199,6 @@ public sealed class ProbationTests
 
             await connection.DisposeAsync();
         }
-    }
-
-    /// <summary>Asks until that generation answers: what is on its way is answered by the one or the other.</summary>
-    private static async Task<RawAnswer> GetFromAsync(RawHttp connection, int generation)
-    {
-        var answer = await connection.GetAsync("/");
-        while (answer.Body != $"{generation}")
-        {
-            answer = await connection.GetAsync("/");
-        }
-
-        return answer;
     }
 
     private static async Task AssertNextHandoffWorksAsync(TestDirectory directory, AppProcess app, HttpClient client)

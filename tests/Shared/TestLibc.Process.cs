@@ -8,6 +8,7 @@ internal static partial class TestLibc
 {
     public const int SigKill = 9, SigUsr2 = 12, SigTerm = 15, SigCont = 18, SigStop = 19; // signal(7)
 
+    private const int DescriptorLimit = 7; // RLIMIT_NOFILE, getrlimit(2)
     private const int NoSuchProcess = 3; // ESRCH
     private const int PidfdOpen = 434; // the same on every architecture, syscalls.h
     private const short PollIn = 1; // poll(2)
@@ -47,6 +48,27 @@ internal static partial class TestLibc
             TaskScheduler.Default);
     }
 
+    /// <summary>What a process has open.</summary>
+    public static IReadOnlyList<string> Descriptors(int process) =>
+        [.. Directory.EnumerateFileSystemEntries($"/proc/{process}/fd").Select(entry => new FileInfo(entry).LinkTarget ?? "")];
+
+    /// <summary>The number that no new descriptor of the process may reach: a small one leaves it those it has, and no other.</summary>
+    /// <returns>What the limit was.</returns>
+    public static ulong LimitDescriptors(int process, ulong limit)
+    {
+        var old = default(ResourceLimit);
+        if (GetAndSetLimit(process, DescriptorLimit, 0, ref old) == 0)
+        {
+            var wanted = old with { Soft = limit };
+            if (SetLimit(process, DescriptorLimit, ref wanted, 0) == 0)
+            {
+                return old.Soft;
+            }
+        }
+
+        return Marshal.GetLastPInvokeError() == NoSuchProcess ? limit : throw new Win32Exception(Marshal.GetLastPInvokeError());
+    }
+
     /// <summary>Puts a file, also a symlink to a directory, in the place of another at one stroke.</summary>
     public static void Rename(string from, string to)
     {
@@ -62,6 +84,12 @@ internal static partial class TestLibc
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     private static partial int SendSignal(int process, int signal);
 
+    [LibraryImport("libc", EntryPoint = "prlimit", SetLastError = true)]
+    private static partial int GetAndSetLimit(int process, int resource, nint wanted, ref ResourceLimit old);
+
+    [LibraryImport("libc", EntryPoint = "prlimit", SetLastError = true)]
+    private static partial int SetLimit(int process, int resource, ref ResourceLimit wanted, nint old);
+
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial nint SystemCall(nint number, nint first, nint second);
 
@@ -70,6 +98,8 @@ internal static partial class TestLibc
 
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int Close(int descriptor);
+
+    private record struct ResourceLimit(ulong Soft, ulong Hard);
 
     private struct PollDescriptor
     {

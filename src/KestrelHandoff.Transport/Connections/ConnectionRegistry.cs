@@ -6,6 +6,7 @@ internal sealed class ConnectionRegistry
     private readonly Stripe[] _stripes;
     private int _nextStripe;
     private int _count;
+    private int _drainTotal;
     private TaskCompletionSource? _empty;
     private volatile bool _isDraining;
 
@@ -28,8 +29,15 @@ internal sealed class ConnectionRegistry
     public bool IsDraining
     {
         get => _isDraining;
-        set => _isDraining = value;
+        set
+        {
+            _isDraining = value;
+            _drainTotal = Count;
+        }
     }
+
+    /// <summary>The connections there were when the drain began, and those that came since.</summary>
+    public int DrainTotal => Volatile.Read(ref _drainTotal);
 
     /// <summary>Ends when no connection lives: at once if none does, else with the last one.</summary>
     public Task WhenEmpty()
@@ -64,6 +72,11 @@ internal sealed class ConnectionRegistry
         var index = (int)((uint)Interlocked.Increment(ref _nextStripe) % (uint)_stripes.Length);
         connection.Links.Stripe = index;
         Interlocked.Increment(ref _count);
+        if (_isDraining)
+        {
+            Interlocked.Increment(ref _drainTotal);
+        }
+
         _stripes[index].Add(connection);
     }
 

@@ -19,6 +19,7 @@ namespace KestrelHandoff.Transport.Control;
 [JsonDerivedType(typeof(Confirmed), "confirmed")]
 [JsonDerivedType(typeof(Migrate), "migrate")]
 [JsonDerivedType(typeof(Migrated), "migrated")]
+[JsonDerivedType(typeof(Draining), "draining")]
 [JsonDerivedType(typeof(Refuse), "refuse")]
 [JsonDerivedType(typeof(Abort), "abort")]
 internal abstract record ControlMessage
@@ -141,6 +142,9 @@ internal sealed record MigratingReplay(byte[] Request, string Answer);
 
 /// <summary>The answer: the connections of the last Migrate are mine; close yours.</summary>
 internal sealed record Migrated(int Count) : ControlMessage;
+
+/// <summary>Predecessor → successor after Confirmed, or the other way after RolledBack: how my drain stands, and those of the instances before me. No answer.</summary>
+internal sealed record Draining(IReadOnlyList<HandoffDraining> Instances) : ControlMessage;
 
 /// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>
 internal sealed record Refuse(string Reason, string Detail) : ControlMessage;

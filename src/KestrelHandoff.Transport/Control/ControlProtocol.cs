@@ -37,5 +37,8 @@ internal static class ControlProtocol
 
         /// <summary>Answers Check, and gives back what it accepted on RollBack.</summary>
         public const string Probation = "probation";
+
+        /// <summary>Understands Draining.</summary>
+        public const string Draining = "draining";
     }
 }

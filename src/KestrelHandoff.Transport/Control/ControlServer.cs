@@ -60,15 +60,23 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
     {
         while (!stop.IsCancellationRequested)
         {
-            using var look = new CancellationTokenSource(Look, time);
-            using var wake = CancellationTokenSource.CreateLinkedTokenSource(stop, look.Token); // by the stop, or to look after the path
+            using var wake = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            var accepting = socket.AcceptAsync(wake.Token);
+            do
+            {
+                // The same accept from look to look: the runtime would keep each one that is cancelled until somebody connects.
+                await Task.WhenAny(accepting, Task.Delay(Look, time, wake.Token));
+            }
+            while (!accepting.IsCompleted && File.Exists(socket.Path));
+
+            await wake.CancelAsync();
             try
             {
-                _ = AnswerAsync(await socket.AcceptAsync(wake.Token));
+                _ = AnswerAsync(await accepting);
             }
             catch (OperationCanceledException)
             {
-                if (!stop.IsCancellationRequested && !File.Exists(socket.Path))
+                if (!stop.IsCancellationRequested)
                 {
                     socket = Restore(socket);
                 }

@@ -12,6 +12,8 @@ internal sealed class Drain(
     Migration migration,
     IOptions<SocketHandoffOptions> options,
     InstanceState state,
+    Lineage lineage,
+    DrainProgress progress,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
     ILogger<Drain> logger)
@@ -30,9 +32,10 @@ internal sealed class Drain(
     /// <summary>Before the app is told: what it ends from then on must end well.</summary>
     public void Prepare() => connections.IsDraining = true;
 
-    public void Begin() => _ = RunAsync();
+    /// <param name="tellAsync">The way to the instance that serves; null if it does not listen.</param>
+    public void Begin(TellAsync? tellAsync) => _ = RunAsync(tellAsync);
 
-    private async Task RunAsync()
+    private async Task RunAsync(TellAsync? tellAsync)
     {
         try
         {
@@ -41,11 +44,14 @@ internal sealed class Drain(
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
             var end = Task.Delay(limit, time, stop.Token);
             _ = SayGoodbyeAsync(limit * GoodbyeShare, stop.Token);
+            var telling = tellAsync is null ? Task.CompletedTask : progress.FollowAsync(tellAsync, stop.Token);
             await Task.WhenAny(WhenGoneAsync(), end);
             await stop.CancelAsync();
             migration.GiveUp();
+            await telling;
             state.Move(HandoffSignal.Drained);
-            Log.Retiring(logger, connections.Count, migration.Count);
+            var last = progress.Read(isOver: true);
+            Log.Retiring(logger, last.ConnectionsMigrated, last.ConnectionsDrained, last.ConnectionsAborted);
         }
         finally
         {
@@ -80,6 +86,7 @@ internal sealed class Drain(
         {
             await connections.WhenEmpty();
             await migration.WhenSettledAsync(CancellationToken.None);
+            await lineage.WhenNone(); // what those before this one still give away goes through here
         }
         while (connections.Count > 0); // what the successor could not take is served here again
     }

@@ -17,6 +17,7 @@ internal sealed class HandoffCoordinator(
     FailureStreak streak,
     Migration migration,
     Drain drain,
+    Lineage lineage,
     HandoffMetrics metrics,
     TimeProvider time,
     ILogger<HandoffCoordinator> logger) : IDisposable
@@ -31,7 +32,7 @@ internal sealed class HandoffCoordinator(
 
     /// <summary>Hands off to a successor launched here.</summary>
     /// <param name="preferredListener">The listener the request came in by; the successor is probed there first.</param>
-    /// <param name="force">Also to a build that has failed too often.</param>
+    /// <param name="force">Also to a build that has failed too often, and whatever still drains.</param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     public Task<HandoffReport> HandOffAsync(string? preferredListener, bool force, CancellationToken cancellationToken)
     {
@@ -52,7 +53,7 @@ internal sealed class HandoffCoordinator(
                 streak.Check(build);
             }
 
-            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener, build);
+            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener, build, force);
         }
         catch (HandoffException e)
         {
@@ -108,11 +109,16 @@ internal sealed class HandoffCoordinator(
 
     public void Dispose() => _stopping.Dispose();
 
-    private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener = null, string? build = null)
+    private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener = null, string? build = null, bool force = false)
     {
         if (_stopping.IsCancellationRequested)
         {
             throw new HandoffException(HandoffFailure.Stopped, $"Process {Environment.ProcessId} (generation {state.Generation}) is stopping.");
+        }
+
+        if (!force)
+        {
+            CheckDraining();
         }
 
         if (!state.IsConfirmed || !state.TryMove(signal))
@@ -133,6 +139,24 @@ internal sealed class HandoffCoordinator(
         _handoff = handoff;
         Log.Begun(logger, handoff.Id, trigger);
         return handoff;
+    }
+
+    /// <summary>Long-lived connections hold each instance to its DrainTimeout: without a limit a deploy tool could fill the machine with them.</summary>
+    private void CheckDraining()
+    {
+        var draining = lineage.Draining;
+        if (draining.Count >= options.Value.MaxDraining)
+        {
+            throw new HandoffException(
+                HandoffFailure.TooManyDraining,
+                $"{draining.Count} earlier instances still drain: {string.Join("; ", draining.Select(Describe))}. "
+                + $"Ask again when one has gone ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.DrainTimeout)}), "
+                + $"or insist with POST …?force=true ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.MaxDraining)} is {options.Value.MaxDraining}).");
+        }
+
+        static string Describe(HandoffDraining instance) => string.Create(
+            CultureInfo.InvariantCulture,
+            $"process {instance.ProcessId} (generation {instance.Generation}) since {instance.Since:HH:mm:ss'Z'} with {instance.Connections} connections");
     }
 
     private Task<HandoffReport> Run(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)
@@ -188,7 +212,7 @@ internal sealed class HandoffCoordinator(
         });
         Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsMigrated, report.ConnectionsDraining);
         metrics.Ended(report);
-        drain.Begin();
+        drain.Begin(Predecessor.FindWayToTell(handoff.Successor));
         return report;
     }
 

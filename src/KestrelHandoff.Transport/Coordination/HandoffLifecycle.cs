@@ -20,7 +20,8 @@ internal sealed class HandoffLifecycle(
     ControlServer control,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
-    ILogger<HandoffLifecycle> logger) : IHostedLifecycleService, IDisposable
+    ILogger<HandoffLifecycle> logger,
+    ISuccessorProbe? probe = null) : IHostedLifecycleService, IDisposable
 {
     private const int PoolFloor = 8;
 
@@ -35,6 +36,7 @@ internal sealed class HandoffLifecycle(
         // What a predecessor passes counts against this instance's own limit.
         Libc.RaiseDescriptorLimit();
         RaisePoolFloor();
+        LoadAhead();
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
         successor.Priority = Take(LaunchPlan.PriorityVariable);
@@ -53,6 +55,7 @@ internal sealed class HandoffLifecycle(
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
+        await LetPredecessorTakeBackAsync(cancellationToken);
         await _stopping.CancelAsync();
         await coordinator.StopAsync();
         await _following;
@@ -141,6 +144,22 @@ internal sealed class HandoffLifecycle(
         }
     }
 
+    /// <summary>Stopped on probation: what this instance has accepted goes back before the server stops.</summary>
+    private async Task LetPredecessorTakeBackAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await successor.AskToBeRolledBackAsync(cancellationToken))
+            {
+                await _following.WaitAsync(cancellationToken);
+            }
+        }
+        catch (Exception e) when (e is HandoffException or OperationCanceledException)
+        {
+            Log.NotTakenBack(logger, e.Message);
+        }
+    }
+
     private async Task LeaveAsync(Exception reason)
     {
         try
@@ -186,6 +205,16 @@ internal sealed class HandoffLifecycle(
         {
             Log.NoControlSocket(logger, path, e); // this instance is the only one that serves, and goes on
         }
+    }
+
+    /// <summary>
+    /// Loads the assemblies that a handoff needs and nothing before it. Later their files may be those of the next release, or no file may be opened (EMFILE);
+    /// and the runtime remembers a load that has failed: this instance could never hand over again.
+    /// </summary>
+    private void LoadAhead()
+    {
+        GC.KeepAlive((Type[])[typeof(System.Diagnostics.Process), typeof(System.IO.Pipes.AnonymousPipeServerStream)]);
+        probe?.LoadAhead();
     }
 
     /// <summary>

@@ -7,8 +7,11 @@ using Microsoft.Extensions.Logging;
 namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>The control connection as the successor holds it: always listened to, whatever the app takes its time for.</summary>
-internal sealed class LifeLine(ControlChannel channel, ILogger logger)
+internal sealed class LifeLine(ControlChannel channel, IReadOnlyList<string> capabilities, ILogger logger)
 {
+    /// <summary>What both sides can do.</summary>
+    public IReadOnlyList<string> Capabilities { get; } = capabilities;
+
     /// <summary>What the predecessor says next; null when it is gone.</summary>
     public Task<ControlChannel.Received?> Word { get; private set; } = HearAsync(channel);
 

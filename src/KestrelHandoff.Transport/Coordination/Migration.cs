@@ -33,12 +33,16 @@ internal sealed class Migration(
     private MigrateAsync? _migrate;
     private IReadOnlyDictionary<string, string>? _names;
     private int _moved;
+    private int _kept;
     private int _unsettled; // taken, and neither the successor's nor ours again
     private TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isOver;
 
     /// <summary>Connections the other instance has.</summary>
     public int Count => Volatile.Read(ref _moved);
+
+    /// <summary>Connections that were taken and could not be given: this instance serves them on, as new ones.</summary>
+    public int Kept => Volatile.Read(ref _kept);
 
     /// <summary>Whether the connection goes, or will go, to the other instance: it need not be told to end.</summary>
     public bool Moves(HandoffConnection connection) => !_isOver && (_names is null || (connection.ListenerName is { } name && _names.ContainsKey(name)));
@@ -175,7 +179,7 @@ internal sealed class Migration(
         catch (Exception e)
         {
             Log.MigrationEnded(logger, Count, e);
-            Stop(batch, keepsOn: PeerGone.Is(e));
+            Stop(batch, keepsOn: PeerGone.Is(e) || e is HandoffException { Failure: HandoffFailure.Refused });
         }
     }
 
@@ -203,7 +207,7 @@ internal sealed class Migration(
         }
     }
 
-    /// <summary>No more goes to the other instance. What it has not acknowledged is ours again if it is gone; if it only is silent it may have it.</summary>
+    /// <summary>No more goes to the other instance. What it has not acknowledged is ours again if it is gone; or said no; if it only is silent it may have it.</summary>
     private void Stop(List<ReleasedConnection> batch, bool keepsOn)
     {
         _isOver = true;
@@ -230,6 +234,8 @@ internal sealed class Migration(
     /// <summary>This instance serves the connection on, with what the client has sent meanwhile.</summary>
     private void KeepOn(ReleasedConnection released)
     {
+        Interlocked.Increment(ref _kept);
+
         // Not between two exchanges while there is something unread: what is too much for a message would be taken again as it is.
         var connection = connections.Adopt(released, isBetween: released.Leftover.IsEmpty);
         if (listeners.Bring(connection) && released.IsBetweenRequests)

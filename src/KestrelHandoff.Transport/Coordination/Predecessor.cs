@@ -61,6 +61,11 @@ internal sealed class Predecessor(
         return migrated;
     }
 
+    /// <summary>The way to tell a successor of the drain; null if it does not understand.</summary>
+    public static TellAsync? FindWayToTell(Greeting successor) => successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Draining)
+        ? successor.Channel.SendAsync
+        : null;
+
     /// <summary>After the confirmation: closes this instance's listeners.</summary>
     public Task ReleaseAsync(IReadOnlySet<string> claimed) => listeners.ReleaseAsync(claimed);
 
@@ -76,7 +81,8 @@ internal sealed class Predecessor(
         var welcome = new Welcome(ControlProtocol.Version, Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
         {
             Capabilities = [.. hello.Capabilities.Where(name =>
-                name is ControlProtocol.Capabilities.Connections or ControlProtocol.Capabilities.Probation || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],
+                name is ControlProtocol.Capabilities.Connections or ControlProtocol.Capabilities.Probation or ControlProtocol.Capabilities.Draining
+                || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],
         };
         await deadlines.RunAsync(
             HandoffStep.Exchange, "Sending Welcome", token => channel.SendAsync(welcome, streams, token), cancellationToken);

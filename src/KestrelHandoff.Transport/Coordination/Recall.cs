@@ -7,7 +7,7 @@ namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>The giving side of a roll-back: takes back, from a successor that lives but must not serve, what it has accepted.</summary>
 internal sealed class Recall(
-    IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger)
+    IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Lineage lineage, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger)
 {
     /// <summary>Tells the successor to go, after this instance has begun to accept again.</summary>
     /// <returns>How many connections have come back; more follow as their requests end, until the successor has exited.</returns>
@@ -16,26 +16,35 @@ internal sealed class Recall(
     {
         await deadlines.RunAsync(
             HandoffStep.Exchange, "Sending RollBack", token => greeting.Channel.SendAsync(new RollBack(reason.Message), token), CancellationToken.None);
-        var taken = 0;
-        while (await deadlines.RunAsync(
-            HandoffStep.Exchange, "The peer's RolledBack", token => NextAsync(greeting.Channel, token), CancellationToken.None) is { } count)
+        var member = lineage.Add(greeting.Hello.ProcessId, handoff.Report.Predecessor.Generation + 1);
+        try
         {
-            taken += count;
-        }
+            var taken = 0;
+            while (await deadlines.RunAsync(
+                HandoffStep.Exchange, "The peer's RolledBack", token => NextAsync(greeting.Channel, member, token), CancellationToken.None) is { } count)
+            {
+                taken += count;
+            }
 
-        _ = FinishAsync(handoff, greeting.Channel);
-        return taken;
+            _ = FinishAsync(handoff, greeting.Channel, member);
+            return taken;
+        }
+        catch
+        {
+            lineage.Remove(member, hasRetired: false); // it is killed
+            throw;
+        }
     }
 
     /// <summary>Takes what else comes, while the successor drains.</summary>
-    private async Task FinishAsync(Handoff handoff, ControlChannel channel)
+    private async Task FinishAsync(Handoff handoff, ControlChannel channel, Lineage.Member member)
     {
         try
         {
             using var limit = new CancellationTokenSource(options.Value.DrainTimeout + options.Value.ExchangeTimeout, time);
             while (true)
             {
-                await NextAsync(channel, limit.Token);
+                await NextAsync(channel, member, limit.Token);
             }
         }
         catch (Exception e) when (PeerGone.Is(e))
@@ -48,12 +57,13 @@ internal sealed class Recall(
         }
 
         channel.Dispose();
+        lineage.Remove(member, hasRetired: true);
         await launcher.EndProcessAsync(handoff, mayEndByItself: true);
     }
 
     /// <summary>Takes the connections of the next message.</summary>
     /// <returns>How many; null: those that could come at once have come.</returns>
-    private async Task<int?> NextAsync(ControlChannel channel, CancellationToken cancellationToken)
+    private async Task<int?> NextAsync(ControlChannel channel, Lineage.Member member, CancellationToken cancellationToken)
     {
         using var received = await channel.ReceiveAsync(cancellationToken)
             ?? throw new EndOfStreamException("The successor closed the control connection.");
@@ -67,6 +77,9 @@ internal sealed class Recall(
                 return taken.Count;
             case RolledBack:
                 return null;
+            case Draining draining:
+                lineage.Update(member, draining.Instances);
+                return 0;
             case Checked or Accepting or Confirmed:
                 return 0; // said before it had heard
             default:

@@ -19,6 +19,9 @@ internal interface IReadiness
 /// <summary>How the server above the transport tries a successor out before the commit.</summary>
 internal interface ISuccessorProbe
 {
+    /// <summary>Loads what a probe needs, at the start: see <see cref="HandoffLifecycle"/>.</summary>
+    void LoadAhead();
+
     /// <exception cref="HandoffException">The successor answered wrongly.</exception>
     Task<HandoffProbe?> ProbeAsync(ProbeTarget target, CancellationToken cancellationToken);
 }

@@ -4,7 +4,7 @@ using KestrelHandoff.Transport.Listeners;
 namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>What the app sees of the handoff.</summary>
-internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceState state, ListenerTable listeners, ConnectionRegistry connections) : ISocketHandoff
+internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceState state, ListenerTable listeners, ConnectionRegistry connections, Lineage lineage) : ISocketHandoff
 {
     public int Generation => state.Generation;
 
@@ -32,6 +32,10 @@ internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceStat
             since,
             connections.Count,
             [.. listeners.Listeners.Select(listener => listener.EndPoint.ToString() ?? "")],
-            coordinator.LastReport);
+            coordinator.LastReport)
+        {
+            Draining = lineage.Draining,
+            LastRetired = lineage.LastRetired,
+        };
     }
 }

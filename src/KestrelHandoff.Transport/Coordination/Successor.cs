@@ -17,15 +17,22 @@ internal sealed class Successor(
     ConnectionRegistry registry,
     ConnectionFactory connections,
     Arrivals arrivals,
+    Lineage lineage,
     Deadlines deadlines,
     ILogger<Successor> logger,
     IReadiness? readiness = null)
 {
     private const int NoVersion = 0; // refused by everybody
 
+    private static readonly string[] Capabilities =
+        [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.Probation, ControlProtocol.Capabilities.Draining];
+
+    private readonly TaskCompletionSource _mustLeave = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<bool> _isRolledBack = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string _path = "";
     private LifeLine? _line;
     private Welcome? _welcome;
+    private bool _hasAskedToLeave;
     private DescriptorHandle[] _streams = [];
 
     /// <summary>The priority to take at the commit; null if this instance started with its own.</summary>
@@ -39,9 +46,7 @@ internal sealed class Successor(
         var hello = new Hello(ControlProtocol.Version, ControlProtocol.MinVersion, Environment.ProcessId)
         {
             Token = token,
-            Capabilities = token is null
-                ? [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.Probation]
-                : [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.Probation, ControlProtocol.Capabilities.StandardStreams],
+            Capabilities = token is null ? Capabilities : [.. Capabilities, ControlProtocol.Capabilities.StandardStreams],
         };
         await deadlines.RunAsync(HandoffStep.Exchange, "Sending Hello", send => channel.SendAsync(hello, send), cancellationToken);
         (_welcome, var received) = await deadlines.ExpectAsync<Welcome>(channel, HandoffStep.Exchange, cancellationToken);
@@ -63,7 +68,7 @@ internal sealed class Successor(
         state.IsConfirmed = false;
         listeners.OpensAtBind = false;
         state.Move(HandoffSignal.Offered);
-        _line = new LifeLine(channel, logger);
+        _line = new LifeLine(channel, _welcome.Capabilities, logger);
         Log.Joined(logger, _welcome.HandoffId, _welcome.ProcessId, _welcome.Generation, count);
     }
 
@@ -73,6 +78,7 @@ internal sealed class Successor(
     /// <exception cref="RolledBackException">It takes back what this instance serves.</exception>
     public async Task<(ControlSocket? Control, bool IsAlone)> StandByAsync(CancellationToken cancellationToken)
     {
+        var isRolledBack = false;
         try
         {
             await WaitUntilReadyAsync(cancellationToken);
@@ -80,13 +86,36 @@ internal sealed class Successor(
             await _line!.AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
             return await ObeyAsync(cancellationToken);
         }
-        catch (Exception e) when (e is not RolledBackException)
+        catch (RolledBackException)
+        {
+            isRolledBack = true;
+            throw;
+        }
+        catch
         {
             // What the predecessor does not hear it must see: it may have shut its gates already, and opens them at the end of the life-line.
             listeners.GiveBackPaths();
             _line!.Close();
             throw;
         }
+        finally
+        {
+            _isRolledBack.TrySetResult(isRolledBack);
+        }
+    }
+
+    /// <summary>The host stops while the predecessor can still take back what this instance serves: asks it to.</summary>
+    /// <returns>True: it does so, and <see cref="StandByAsync"/> has said it; false: there is nothing to take back, or nobody to do it.</returns>
+    /// <exception cref="HandoffException">It does not answer.</exception>
+    public async Task<bool> AskToBeRolledBackAsync(CancellationToken cancellationToken)
+    {
+        if (state is not { IsConfirmed: false, Current.Phase: HandoffPhase.Serving })
+        {
+            return false;
+        }
+
+        _mustLeave.TrySetResult();
+        return await deadlines.RunAsync(HandoffStep.Exchange, "The peer's RollBack", token => _isRolledBack.Task.WaitAsync(token), cancellationToken);
     }
 
     /// <summary>Returns when the predecessor has exited.</summary>
@@ -94,6 +123,8 @@ internal sealed class Successor(
     /// <exception cref="RolledBackException">The same, and it takes back what this instance serves.</exception>
     public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
     {
+        var predecessor = lineage.Add(_welcome!.ProcessId, _welcome.Generation - 1);
+        var hasRetired = false;
         try
         {
             while (await _line!.NextAsync(cancellationToken) is { } word)
@@ -101,19 +132,29 @@ internal sealed class Successor(
                 using (word)
                 {
                     ThrowIfOff(word.Message);
-                    if (word.Message is Migrate migrate)
+                    switch (word.Message)
                     {
-                        await TakeConnectionsAsync(migrate, word.Descriptors, cancellationToken);
+                        case Migrate migrate:
+                            await TakeConnectionsAsync(migrate, word.Descriptors, cancellationToken);
+                            break;
+                        case Draining draining:
+                            lineage.Update(predecessor, draining.Instances);
+                            break;
                     }
                 }
             }
 
-            Log.PredecessorGone(logger, _welcome!.HandoffId, _welcome.ProcessId);
+            hasRetired = true;
+            Log.PredecessorGone(logger, _welcome.HandoffId, _welcome.ProcessId);
         }
         catch (ControlException e)
         {
             // This is the serving instance: nonsense must not stop it. The predecessor sees the end of the line, and serves what it has.
-            Log.PredecessorGarbled(logger, _welcome!.HandoffId, e);
+            Log.PredecessorGarbled(logger, _welcome.HandoffId, e);
+        }
+        finally
+        {
+            lineage.Remove(predecessor, hasRetired);
         }
 
         _line!.Close();
@@ -195,7 +236,7 @@ internal sealed class Successor(
     {
         while (true)
         {
-            using var received = await _line!.NextAsync(cancellationToken);
+            using var received = await NextAsync(cancellationToken);
             ThrowIfOff(received?.Message);
             switch (received?.Message)
             {
@@ -206,15 +247,15 @@ internal sealed class Successor(
                     // The first collection of a process takes ten times as long as the next ones: now, while no client waits for this one.
                     GC.Collect(0);
                     Activate();
-                    await _line.AnswerAsync(new Accepting(), cancellationToken);
+                    await _line!.AnswerAsync(new Accepting(), cancellationToken);
                     break;
                 case Check:
-                    await _line.AnswerAsync(await ExamineAsync(cancellationToken), cancellationToken);
+                    await _line!.AnswerAsync(await ExamineAsync(cancellationToken), cancellationToken);
                     break;
                 case Confirm confirm:
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;
                     listeners.TakePaths();
-                    await _line.AnswerAsync(new Confirmed(), cancellationToken);
+                    await _line!.AnswerAsync(new Confirmed(), cancellationToken);
                     state.IsConfirmed = true;
                     return (socket, false);
                 case null:
@@ -229,6 +270,18 @@ internal sealed class Successor(
                         ControlProtocol.Reasons.UnexpectedMessage, $"{received.Message.GetType().Name} is nothing a predecessor says now.");
             }
         }
+    }
+
+    /// <summary>The next word; before it, once, the wish to leave.</summary>
+    private async Task<ControlChannel.Received?> NextAsync(CancellationToken cancellationToken)
+    {
+        if (!_hasAskedToLeave && await Task.WhenAny(_line!.Word, _mustLeave.Task.WaitAsync(cancellationToken)) != _line.Word && _mustLeave.Task.IsCompleted)
+        {
+            _hasAskedToLeave = true;
+            await _line.AnswerAsync(new Abort("This instance is being stopped."), cancellationToken);
+        }
+
+        return await _line!.NextAsync(cancellationToken);
     }
 
     /// <summary>From here this instance serves.</summary>

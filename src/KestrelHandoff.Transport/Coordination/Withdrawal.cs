@@ -22,14 +22,14 @@ internal sealed class Withdrawal(
         if (line is null)
         {
             migration.Forgo();
-            drain.Begin();
+            drain.Begin(tellAsync: null);
             return;
         }
 
         migration.Begin((migrate, descriptors, token) => MigrateAsync(line, migrate, descriptors, token), names);
         await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout / 2, time, cancellationToken));
         await line.AnswerAsync(new RolledBack(migration.Count), cancellationToken);
-        drain.Begin();
+        drain.Begin(line.Capabilities.Contains(ControlProtocol.Capabilities.Draining) ? (draining, token) => line.SendAsync(draining, [], token) : null);
     }
 
     private async Task<Migrated> MigrateAsync(

@@ -27,8 +27,8 @@ internal static partial class Log
     [LoggerMessage(105, LogLevel.Information, "Draining {Connections} connections, for at most {Seconds} s.")]
     public static partial void Draining(ILogger logger, int connections, double seconds);
 
-    [LoggerMessage(106, LogLevel.Information, "Retiring with {Connections} connections open; {Migrated} went to the successor.")]
-    public static partial void Retiring(ILogger logger, int connections, int migrated);
+    [LoggerMessage(106, LogLevel.Information, "Retiring: {Migrated} connections went to the other instance, {Drained} have ended, {Aborted} are still open and closed now.")]
+    public static partial void Retiring(ILogger logger, int migrated, int drained, int aborted);
 
     [LoggerMessage(107, LogLevel.Information, "Listener {Name} ({EndPoint}): not an endpoint of the instance that serves from now on; closed.")]
     public static partial void ListenerClosed(ILogger logger, string name, EndPoint endPoint);
@@ -82,6 +82,9 @@ internal static partial class Log
 
     [LoggerMessage(209, LogLevel.Error, "Handoff {HandoffId}: what the predecessor says cannot be understood; it is not listened to any more. This instance serves on.")]
     public static partial void PredecessorGarbled(ILogger logger, Guid handoffId, Exception exception);
+
+    [LoggerMessage(210, LogLevel.Warning, "This instance is being stopped on probation, and the predecessor does not take back what it serves. {Reason}")]
+    public static partial void NotTakenBack(ILogger logger, string reason);
 
     // 3xx: control socket
 

@@ -93,6 +93,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff, ILogger<HandoffEnd
             HandoffFailure.AlreadyRunning => (StatusCodes.Status409Conflict, "already-running", "A handoff is under way or done."),
             HandoffFailure.NotPossible => (StatusCodes.Status501NotImplemented, "not-possible", "This instance cannot hand off here."),
             HandoffFailure.Suspended => (StatusCodes.Status409Conflict, "suspended", "Too many handoffs to this build have failed."),
+            HandoffFailure.TooManyDraining => (StatusCodes.Status409Conflict, "too-many-draining", "Too many earlier instances still drain."),
             HandoffFailure.LaunchFailed => (StatusCodes.Status502BadGateway, "launch-failed", "The successor could not be launched."),
             HandoffFailure.SuccessorExited => (StatusCodes.Status502BadGateway, "successor-exited", "The successor exited before it served."),
             HandoffFailure.Timeout => (StatusCodes.Status504GatewayTimeout, "timeout", "The successor took too long."),

@@ -23,6 +23,8 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
     /// <summary>Without a path of the app's choice the root is asked, which not every app has.</summary>
     private bool IsAnyAnswerFine => _options.ProbePaths.Count == 0;
 
+    public void LoadAhead() => GC.KeepAlive((Type[])[typeof(HttpClient), typeof(System.Net.Security.SslStream)]);
+
     public async Task<HandoffProbe?> ProbeAsync(ProbeTarget target, CancellationToken cancellationToken)
     {
         var listeners = target.Listeners.OrderByDescending(listener => listener.Name == target.Preferred).ToList();

@@ -23,6 +23,9 @@ internal sealed class AppProcess
 
     public HeardLines Error { get; }
 
+    /// <summary>How many it has open, without the program's files, which are opened once and for all as they are needed.</summary>
+    public int Descriptors => TestLibc.Descriptors(ProcessId).Count(target => !target.EndsWith(".dll", StringComparison.Ordinal));
+
     /// <summary>Waits until a generation serves.</summary>
     public Task<Instance> ServingAsync(int generation) => HearAsync("serving", generation);
 

@@ -9,9 +9,9 @@ internal static class HandoffCalls
     private const string Path = "/admin/handoff";
 
     /// <summary>Asks for a handoff, whatever comes of it.</summary>
-    public static async Task<Answer> PostHandoffAsync(this HttpClient client)
+    public static async Task<Answer> PostHandoffAsync(this HttpClient client, string query = "")
     {
-        using var response = await client.PostAsync(Path, null).OrHang();
+        using var response = await client.PostAsync(Path + query, null).OrHang();
         return await ReadAsync(response);
     }
 

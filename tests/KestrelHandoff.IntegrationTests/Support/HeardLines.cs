@@ -29,11 +29,11 @@ internal sealed class HeardLines : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits for a line with a text that was not heard before.</summary>
-    public Task<string> HearAsync(string text) => FindAsync(text, again: false);
+    /// <summary>Waits for a line with one of the texts that was not heard before.</summary>
+    public Task<string> HearAsync(params string[] texts) => FindAsync(texts, again: false);
 
     /// <summary>Waits for the first line with a text, heard before or not.</summary>
-    public Task<string> HeardAsync(string text) => FindAsync(text, again: true);
+    public Task<string> HeardAsync(string text) => FindAsync([text], again: true);
 
     /// <summary>Waits until every process that could write has gone.</summary>
     public Task EndAsync() => _reading.OrHang();
@@ -44,7 +44,7 @@ internal sealed class HeardLines : IAsyncDisposable
         _reader.Dispose();
     }
 
-    private async Task<string> FindAsync(string text, bool again)
+    private async Task<string> FindAsync(string[] texts, bool again)
     {
         while (true)
         {
@@ -53,7 +53,7 @@ internal sealed class HeardLines : IAsyncDisposable
             {
                 for (var i = 0; i < _lines.Count; i++)
                 {
-                    if (_lines[i].Contains(text, StringComparison.Ordinal) && (again || !_heard.Contains(i)))
+                    if (texts.Any(text => _lines[i].Contains(text, StringComparison.Ordinal)) && (again || !_heard.Contains(i)))
                     {
                         _heard.Add(i);
                         return _lines[i];
@@ -62,7 +62,7 @@ internal sealed class HeardLines : IAsyncDisposable
 
                 if (_hasEnded)
                 {
-                    throw new EndOfStreamException($"The output ended without '{text}':\n{string.Join('\n', _lines)}");
+                    throw new EndOfStreamException($"The output ended without '{texts[0]}':\n{string.Join('\n', _lines)}");
                 }
 
                 changed = _changed.Task;
@@ -74,7 +74,7 @@ internal sealed class HeardLines : IAsyncDisposable
             }
             catch (TimeoutException e)
             {
-                throw new TimeoutException($"'{text}' was not said:\n{Text}", e);
+                throw new TimeoutException($"'{texts[0]}' was not said:\n{Text}", e);
             }
         }
     }

@@ -61,6 +61,18 @@ internal sealed class RawHttp : IAsyncDisposable
 
     public Task<RawAnswer> GetAsync(string path) => SendAsync($"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
 
+    /// <summary>Asks until that generation answers: what is on its way is answered by the one or the other.</summary>
+    public async Task<RawAnswer> GetFromAsync(int generation)
+    {
+        var answer = await GetAsync("/");
+        while (answer.Body != $"{generation}")
+        {
+            answer = await GetAsync("/");
+        }
+
+        return answer;
+    }
+
     public async Task<RawAnswer> SendAsync(string request)
     {
         await WriteAsync(request);

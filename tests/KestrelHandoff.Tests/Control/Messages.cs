@@ -50,6 +50,18 @@ internal static class Messages
         ])),
         ("migrate-minimal", new Migrate([new("unix:/run/a.sock", "0B")])),
         ("migrated", new Migrated(2)),
+        ("draining", new Draining(
+        [
+            new(42, 1, new(2026, 11, 27, 12, 0, 0, TimeSpan.Zero))
+            {
+                Connections = 3,
+                ConnectionsMigrated = 240,
+                ConnectionsDrained = 2,
+                ConnectionsAborted = 1,
+                RetiredAt = new(2026, 11, 27, 12, 0, 30, TimeSpan.Zero),
+            },
+        ])),
+        ("draining-minimal", new Draining([new(42, 1, new(2026, 11, 27, 12, 0, 0, TimeSpan.Zero))])),
         ("refuse", new Refuse("busy", "later")),
         ("abort", new Abort("gone")),
     ];

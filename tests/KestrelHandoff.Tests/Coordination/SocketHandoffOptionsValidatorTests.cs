@@ -33,6 +33,12 @@ public sealed class SocketHandoffOptionsValidatorTests
     [Theory]
     [InlineData(-1)]
     [InlineData(1001)]
+    public void Validate_MaxDrainingOutOfRange_NamesOptionValueAndRange(int count) => AssertFault(
+        Faults(options => options.MaxDraining = count), nameof(SocketHandoffOptions.MaxDraining), "1 to 100", $"{count}");
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(1001)]
     public void Validate_MaxFailuresOutOfRange_NamesOptionValueAndRange(int count) => AssertFault(
         Faults(options => options.MaxFailures = count), nameof(SocketHandoffOptions.MaxFailures), "0 to 1000", $"{count}");
 

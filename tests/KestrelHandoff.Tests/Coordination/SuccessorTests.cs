@@ -212,7 +212,7 @@ public sealed class SuccessorTests : IDisposable
         var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
         var migration = new Migration(registry, connections, _listeners, TimeProvider.System, NullLogger<Migration>.Instance);
         var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
-        return new(_state, _listeners, registry, connections, arrivals, deadlines, NullLogger<Successor>.Instance, readiness);
+        return new(_state, _listeners, registry, connections, arrivals, new Lineage(TimeProvider.System), deadlines, NullLogger<Successor>.Instance, readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);

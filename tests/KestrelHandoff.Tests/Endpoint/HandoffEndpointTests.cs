@@ -19,6 +19,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
         { HandoffFailure.AlreadyRunning, 409, "already-running" },
         { HandoffFailure.NotPossible, 501, "not-possible" },
         { HandoffFailure.Suspended, 409, "suspended" },
+        { HandoffFailure.TooManyDraining, 409, "too-many-draining" },
         { HandoffFailure.LaunchFailed, 502, "launch-failed" },
         { HandoffFailure.SuccessorExited, 502, "successor-exited" },
         { HandoffFailure.Timeout, 504, "timeout" },

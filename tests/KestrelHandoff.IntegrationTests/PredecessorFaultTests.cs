@@ -1,0 +1,47 @@
+using KestrelHandoff.IntegrationTests.Support;
+
+namespace KestrelHandoff.IntegrationTests;
+
+/// <summary>What becomes of a handoff whose predecessor fails, message by message.</summary>
+public sealed class PredecessorFaultTests
+{
+    [Fact]
+    public Task Predecessor_Killed_SuccessorServes() => FaultTable.RunAsync(FaultTable.All, message => new Fault
+    {
+        Meet = (pair, frame) =>
+        {
+            TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigKill);
+            return LeavesNothing(message) ? null : frame;
+        },
+        SuccessorServes = true,
+        StartsAnew = LeavesNothing(message),
+        Lost = LeavesNothing(message) ? Lost.Connects : Lost.Requests,
+    });
+
+    [Fact]
+    public Task Predecessor_StandsStill_HandoffGoesOn() => FaultTable.RunAsync(FaultTable.All, message => new Fault
+    {
+        Meet = (pair, frame) =>
+        {
+            TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigStop);
+            return frame;
+        },
+        Recover = async pair =>
+        {
+            if (Array.IndexOf(FaultTable.All, message) >= Array.IndexOf(FaultTable.All, "accepting"))
+            {
+                await pair.AnsweredByAsync(pair.Generation + 1); // meanwhile the successor serves
+            }
+
+            TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigCont);
+        },
+        SuccessorServes = true,
+    });
+
+    /// <summary>Whoever serves in the end.</summary>
+    [Fact]
+    public Task DescriptorTable_Full_SomebodyServes() => FaultTable.RunAsync(FaultTable.All, _ => Fault.OfFullTable(pair => pair.Predecessor, Lost.Nothing));
+
+    /// <summary>Before it has offered everything, the predecessor leaves nothing to go on with: the successor binds anew.</summary>
+    private static bool LeavesNothing(string message) => message is "hello" or "welcome" or "offer";
+}
