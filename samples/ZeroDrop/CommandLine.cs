@@ -8,6 +8,8 @@ namespace ZeroDrop;
 /// <summary>The options, their ranges and what they mean together.</summary>
 internal static class CommandLine
 {
+    private const double ShortInterval = 2; // a soak is many handoffs, not much time between them
+    private const double ShortestProbation = 0.5; // in which a successor can still be met
     private static readonly Option<int> Handoffs = Number("--handoffs", 3, 0, 1000, "How often the instance is replaced.");
     private static readonly Option<double> Interval = Number("--interval", 4.0, 1.5, 3600, "Seconds of steady load before each handoff and after the last.");
     private static readonly Option<double> Probation = Number("--probation", 1.0, 0, 3600, "Seconds in which a handoff can be rolled back.");
@@ -29,6 +31,10 @@ internal static class CommandLine
         Description = "handoff, or stop-start: SIGTERM, wait, start again, as people do without.",
         DefaultValueFactory = _ => "handoff",
     };
+    private static readonly Option<bool> Failing = new("--failing")
+    {
+        Description = "Makes every second handoff fail: its successor is killed, stopped or told to end. Exit code 0: all ended as they should.",
+    };
     private static readonly Option<bool> Compare = new("--compare") { Description = "Both modes, one after the other, side by side." };
     private static readonly Option<string?> Url = new("--url") { Description = "Load this running app (http://…) and start none." };
     private static readonly Option<string?> TcpEndPoint = new("--tcp-endpoint") { Description = "HOST:PORT of its raw TCP echo, for --tcp with --url." };
@@ -42,7 +48,7 @@ internal static class CommandLine
             "Puts load on an app, hands it over to the next generation, and counts what its clients noticed. Exit code 0: nothing; 1: something; 2: it could not run.")
         {
             Handoffs, Interval, Probation, Duration, KeepAlive, Rate, NewConnections, Slow, SlowMs, Idle, Uploads, UploadBytes, Connectors,
-            WebSockets, Tcp, Mode, Compare, Url, TcpEndPoint, App, Json, Quiet,
+            WebSockets, Tcp, Mode, Failing, Compare, Url, TcpEndPoint, App, Json, Quiet,
         };
         Mode.AcceptOnlyFromAmong("handoff", "stop-start");
         command.Validators.Add(result =>
@@ -51,6 +57,16 @@ internal static class CommandLine
             if (url is not null && (result.GetValue(Compare) || result.GetValue(Mode) == "stop-start"))
             {
                 result.AddError("--url names an app that is not ours to stop: --mode stop-start and --compare cannot be used with it.");
+            }
+
+            if (result.GetValue(Failing) && (url is not null || result.GetValue(Compare) || result.GetValue(Mode) == "stop-start"))
+            {
+                result.AddError("--failing is for handoffs of an app that is ours: --url, --compare and --mode stop-start cannot be used with it.");
+            }
+
+            if (result.GetValue(Failing) && result.GetResult(Probation) is { Implicit: false } && result.GetValue(Probation) < ShortestProbation)
+            {
+                result.AddError(string.Create(CultureInfo.InvariantCulture, $"--failing needs a --probation of at least {ShortestProbation} seconds."));
             }
 
             if (url is not null && (!Uri.TryCreate(url, UriKind.Absolute, out var parsed) || parsed.Scheme != "http"))
@@ -79,9 +95,10 @@ internal static class CommandLine
             Modes = result.GetValue(Compare) ? [RunMode.StopStart, RunMode.Handoff]
                 : result.GetValue(Mode) == "handoff" ? [RunMode.Handoff] : [RunMode.StopStart],
             Handoffs = result.GetValue(Handoffs),
-            Interval = result.GetValue(Interval),
+            Interval = result.GetValue(Failing) && result.GetResult(Interval)!.Implicit ? ShortInterval : result.GetValue(Interval),
             Probation = result.GetValue(Probation),
             Duration = result.GetValue(Duration),
+            Failing = result.GetValue(Failing),
             KeepAlive = Other(KeepAlive),
             Rate = result.GetValue(Rate),
             NewConnections = Other(NewConnections),

@@ -18,6 +18,9 @@ internal sealed record RunSettings
     public double Interval { get; init; }
     public double Probation { get; init; }
     public double Duration { get; init; }
+
+    /// <summary>Every second replacement is made to fail.</summary>
+    public bool Failing { get; init; }
     public int KeepAlive { get; init; }
     public double Rate { get; init; }
     public int NewConnections { get; init; }

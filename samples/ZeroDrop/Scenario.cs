@@ -14,8 +14,9 @@ internal sealed class Scenario(RunSettings settings, Progress progress)
     public async Task<RunResult> RunAsync(CancellationToken cancel)
     {
         await using var app = new DemoApp(settings, stock: progress.Mode == RunMode.StopStart);
-        var (target, replacement) = await StartAsync(app, cancel);
+        var (target, first) = await StartAsync(app, cancel);
         await using var load = new LoadGenerator(settings, target, progress.Recorder);
+        var replacement = Replacement(app, target, first, load);
         progress.Streams = [.. new[] { (load.WebSockets, settings.WebSockets), (load.Tcp, settings.Tcp) }.Where(s => s.Item2 > 0).Select(s => s.Item1)];
 
         progress.Phase = "warming up";
@@ -36,24 +37,38 @@ internal sealed class Scenario(RunSettings settings, Progress progress)
         var share = (Environment.CpuUsage.TotalTime - cpu).TotalSeconds / seconds;
         progress.Phase = "waiting for the last answers";
         await load.StopAsync();
+        progress.Phase = "waiting for the predecessors to leave";
+        var left = settings.Failing ? await app.CountLeftOverAsync(replacement.Serving!.ProcessId, cancel) : 0;
         progress.Phase = "done";
         var figures = Analysis.Of(progress.Recorder, measured, [.. progress.Replacements.Select(r => r.Window)]);
-        return new RunResult(progress.Mode, seconds, progress, figures, progress.Recorder.Failures(), share, load.OwnStallMs);
+        return new RunResult(progress.Mode, seconds, progress, figures, progress.Recorder.Failures(), share, load.OwnStallMs)
+        {
+            ProcessesLeftOver = left,
+        };
     }
 
-    private async Task<(Target, IReplacement)> StartAsync(DemoApp app, CancellationToken cancel)
+    private async Task<(Target, Instance?)> StartAsync(DemoApp app, CancellationToken cancel)
     {
         if (settings.Url is not null)
         {
             var target = Target.Parse(settings.Url, settings.TcpEndPoint);
-            var admin = new AdminClient(target);
-            return (target, new HandoffReplacement(admin, await admin.ServingAsync()));
+            return (target, await new AdminClient(target).ServingAsync());
         }
 
         var first = await app.StartAsync(1, cancel);
-        return (app.Target!, progress.Mode == RunMode.Handoff
-            ? new HandoffReplacement(new AdminClient(app.Target!), first)
-            : new StopStartReplacement(app, first));
+        return (app.Target!, first);
+    }
+
+    private IReplacement Replacement(DemoApp app, Target target, Instance? first, LoadGenerator load)
+    {
+        if (progress.Mode == RunMode.StopStart)
+        {
+            return new StopStartReplacement(app, first!);
+        }
+
+        var admin = new AdminClient(target);
+        var handoff = new HandoffReplacement(admin, first);
+        return settings.Failing ? new FailingReplacement(admin, handoff, load.Idle) : handoff;
     }
 
     private async Task ReplaceAllAsync(IReplacement replacement, LoadGenerator load, CancellationToken cancel)

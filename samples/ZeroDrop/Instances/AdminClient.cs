@@ -8,7 +8,20 @@ namespace ZeroDrop.Instances;
 /// <param name="Error">Null when the handoff was completed.</param>
 /// <param name="DurationMs">As the answer says; 0 when it does not.</param>
 internal sealed record HandoffAnswer(
-    string? Error, Instance? Predecessor, Instance? Successor, double DurationMs, IReadOnlyList<KeyValuePair<string, double>> Phases);
+    string? Error, Instance? Predecessor, Instance? Successor, double DurationMs, IReadOnlyList<KeyValuePair<string, double>> Phases)
+{
+    /// <summary>Of HTTP; 0 without an answer.</summary>
+    public int Status { get; init; }
+
+    /// <summary>As the report says, that of a problem too.</summary>
+    public string? Outcome { get; init; }
+
+    /// <summary>Connections a successor that was rolled back gave back.</summary>
+    public int Returned { get; init; }
+
+    /// <summary>Those that it took with it.</summary>
+    public int Lost { get; init; }
+}
 
 /// <summary>The app's handoff endpoint, read leniently: what is missing is left out.</summary>
 internal sealed class AdminClient(Target target)
@@ -24,29 +37,58 @@ internal sealed class AdminClient(Target target)
         return json is { } document ? FindInstance(document.RootElement) : null;
     }
 
+    /// <summary>A connection for <see cref="PhaseAsync"/>, not open yet.</summary>
+    public HttpConnection Connect() => new(target.EndPoint);
+
+    /// <param name="kept">Opened when it is not, and kept open.</param>
+    /// <returns>The phase of the instance that has this connection; null when it does not say.</returns>
+    public async Task<string?> PhaseAsync(HttpConnection kept)
+    {
+        var (_, json) = await AskAsync("GET", GetTimeout, kept);
+        if (json is null)
+        {
+            kept.Close();
+        }
+
+        return json?.RootElement is { ValueKind: JsonValueKind.Object } root ? Text(root, "phase") : null;
+    }
+
     public async Task<HandoffAnswer> HandOffAsync()
     {
         var (status, json) = await AskAsync("POST", PostTimeout);
         if (json?.RootElement is not { ValueKind: JsonValueKind.Object } root)
         {
-            return new HandoffAnswer(status == 0 ? "no answer" : $"status {status}", null, null, 0, []);
+            return new HandoffAnswer(status == 0 ? "no answer" : $"status {status}", null, null, 0, []) { Status = status };
         }
 
-        var outcome = Text(root, "outcome");
+        var report = root.TryGetProperty("report", out var nested) && nested.ValueKind == JsonValueKind.Object ? nested : root;
+        var outcome = Text(report, "outcome");
         var error = status is >= 200 and < 300 && outcome is null or "completed"
             ? null
             : $"status {status}: {Text(root, "detail") ?? Text(root, "title") ?? outcome ?? "no reason given"}";
-        return new HandoffAnswer(error, Find(root, "predecessor"), Find(root, "successor"), Number(root, "durationMs"), Phases(root));
+        return new HandoffAnswer(error, Find(report, "predecessor"), Find(report, "successor"), Number(report, "durationMs"), Phases(report))
+        {
+            Status = status,
+            Outcome = outcome,
+            Returned = (int)Number(report, "connectionsReturned"),
+            Lost = (int)Number(report, "connectionsLost"),
+        };
     }
 
     private async Task<(int Status, JsonDocument? Json)> AskAsync(string method, TimeSpan limit)
     {
-        using var connection = new HttpConnection(target.EndPoint);
+        using var connection = Connect();
+        return await AskAsync(method, limit, connection, "Connection: close\r\n");
+    }
+
+    private async Task<(int Status, JsonDocument? Json)> AskAsync(string method, TimeSpan limit, HttpConnection connection, string fields = "")
+    {
         using var timeout = new CancellationTokenSource(limit);
         using var expiry = timeout.Token.Register(() => connection.Expire(long.MaxValue));
-        var request = $"{method} {Path} HTTP/1.1\r\nHost: {target.Host}\r\nAccept: application/json\r\nConnection: close\r\n" +
+        var request = $"{method} {Path} HTTP/1.1\r\nHost: {target.Host}\r\nAccept: application/json\r\n{fields}" +
             (method == "POST" ? "Content-Length: 0\r\n\r\n" : "\r\n");
-        if (await connection.ConnectAsync() != Failure.None || await connection.SendAsync(Encoding.ASCII.GetBytes(request)) != Failure.None)
+        if ((!connection.IsOpen && await connection.ConnectAsync() != Failure.None)
+            || await connection.SendAsync(Encoding.ASCII.GetBytes(request)) != Failure.None)
         {
             return default;
         }

@@ -16,6 +16,11 @@ internal sealed partial class DemoApp(RunSettings settings, bool stock) : IAsync
     private const int KeptLines = 40;
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(35); // that of the app, and a little more
+    private static readonly TimeSpan LeaveLook = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>How long a successor that hangs is waited for; with the defaults that would be most of a run.</summary>
+    private static readonly TimeSpan HangTimeout = TimeSpan.FromSeconds(10);
 
     private readonly string _mark = Guid.NewGuid().ToString("N");
     private readonly ConcurrentQueue<string> _lines = new();
@@ -54,6 +59,23 @@ internal sealed partial class DemoApp(RunSettings settings, bool stock) : IAsync
         await _process!.WaitForExitAsync(cancel);
     }
 
+    /// <summary>Waits until only the serving instance is left: predecessors that drain get their time.</summary>
+    /// <returns>How many others stay all the same.</returns>
+    public async Task<int> CountLeftOverAsync(int serving, CancellationToken cancel)
+    {
+        var until = Clock.Now + Clock.Ticks(DrainTimeout.TotalMilliseconds);
+        while (true)
+        {
+            var others = Living().Count(id => id != serving);
+            if (others == 0 || Clock.Now >= until)
+            {
+                return others;
+            }
+
+            await Task.Delay(LeaveLook, cancel);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (Living() is { Length: > 0 } left)
@@ -88,9 +110,17 @@ internal sealed partial class DemoApp(RunSettings settings, bool stock) : IAsync
         ];
         Array.ForEach(arguments, start.ArgumentList.Add);
         start.Environment[MarkVariable] = _mark;
-        start.Environment["SocketHandoff__Probation"] = TimeSpan.FromSeconds(settings.Probation).ToString("c", CultureInfo.InvariantCulture);
+        SetOption("Probation", TimeSpan.FromSeconds(settings.Probation));
+        if (settings.Failing)
+        {
+            SetOption("LaunchTimeout", HangTimeout);
+            SetOption("ReadyTimeout", HangTimeout);
+        }
+
         Array.ForEach(Program.OwnVariables, name => start.Environment.Remove(name));
         return start;
+
+        void SetOption(string name, TimeSpan value) => start.Environment[$"SocketHandoff__{name}"] = value.ToString("c", CultureInfo.InvariantCulture);
     }
 
     private async Task ReadLinesAsync(Process process, TaskCompletionSource<Match> ready)

@@ -13,9 +13,20 @@ internal sealed record ReplacementRecord(
     int Number, string? Error, Instance? From, Instance? To, double? AnswerMs, double WallMs,
     IReadOnlyList<KeyValuePair<string, double>> Phases, ProcessFacts? Facts, Window Window)
 {
+    /// <summary>Of the app, as it came; null for stop and start.</summary>
+    public HandoffAnswer? Answer { get; init; }
+
+    /// <summary>What was done to the successor to make it fail; null when nothing was. Then <see cref="Error"/> says what came of it that should not have.</summary>
+    public string? Injected { get; init; }
+
+    public bool Completed => Error is null && Injected is null;
+
+    /// <summary>It was made to fail, and has failed as it should.</summary>
+    public bool FailedOnPurpose => Error is null && Injected is not null;
+
     /// <summary>What became of the old instance's connections, as far as it can be told; null when nobody says which instances these are.</summary>
     public ConnectionFates? FatesOf(ConnectionCounters connections) =>
-        From is not null && To is not null ? connections.Between(From.Generation, To.Generation) : null;
+        Completed && From is not null && To is not null ? connections.Between(From.Generation, To.Generation) : null;
 }
 
 /// <summary>Replaces the serving instance by the next.</summary>
@@ -45,7 +56,10 @@ internal sealed class HandoffReplacement(AdminClient admin, Instance? first) : I
 
         return new ReplacementRecord(
             number, answer.Error, from, answer.Error is null ? Serving : answer.Successor, answer.DurationMs,
-            Clock.Milliseconds(window.To - window.From), answer.Phases, facts, window);
+            Clock.Milliseconds(window.To - window.From), answer.Phases, facts, window)
+        {
+            Answer = answer,
+        };
     }
 }
 

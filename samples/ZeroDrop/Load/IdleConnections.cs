@@ -8,6 +8,7 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
 {
     private const double TimeoutMs = 10_000;
     private const double SpacingMs = 2;
+    private const int Renewed = 20;
 
     private readonly HttpConnection[] _connections = [.. Enumerable.Range(0, count).Select(_ => new HttpConnection(endPoint))];
     private readonly int[] _generations = new int[count]; // that answered last; 0 on a connection that has not been asked
@@ -33,6 +34,19 @@ internal sealed class IdleConnections(LoadContext context, EndPoint endPoint, st
                 _generations[i] = 0;
                 await AskAsync(i);
             }
+        }
+
+        await Task.Yield(); // off the socket thread
+    }
+
+    /// <summary>Closes the first few and opens them again: whoever accepts now has them.</summary>
+    public async Task RenewAsync()
+    {
+        for (var i = 0; i < Math.Min(count, Renewed); i++)
+        {
+            _connections[i].Close();
+            _generations[i] = 0;
+            await AskAsync(i);
         }
 
         await Task.Yield(); // off the socket thread

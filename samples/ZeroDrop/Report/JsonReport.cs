@@ -29,6 +29,7 @@ internal static class JsonReport
             lost = recorder.Lost,
             refused = recorder.Refused,
             reset = recorder.Resets,
+            closed = result.Closed,
             keepAlive = Of(recorder.KeepAlive),
             idle = Of(recorder.Idle),
             streams = result.Progress.Streams.Select(s => new { kind = s.Name, echoed = s.Messages, lost = s.Lost, moved = s.Moves, closed = s.Announced, cut = s.Cut }),
@@ -38,10 +39,19 @@ internal static class JsonReport
             aroundReplacements = Of(result.Figures.Around),
             answeredByGeneration = result.Figures.ByGeneration,
             failedReplacements = result.FailedReplacements,
+            failedOnPurpose = result.FailedOnPurpose,
+            processesLeftOver = result.IsSoak ? result.ProcessesLeftOver : (int?)null,
+            descriptors = result.Descriptors,
+            residentMiB = result.ResidentMiB is { } resident
+                ? new Course(Round(resident.First), Round(resident.Median), Round(resident.Last))
+                : null,
             replacements = result.Replacements.Select(r => new
             {
                 number = r.Number,
                 error = r.Error,
+                injected = r.Injected,
+                status = r.Answer?.Status,
+                outcome = r.Answer?.Outcome,
                 from = r.From,
                 to = r.To,
                 answerMs = r.AnswerMs,

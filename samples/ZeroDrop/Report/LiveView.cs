@@ -81,6 +81,11 @@ internal sealed class LiveView(Progress progress, TimeSpan step)
             return $"[red]✗ {record.Number}  {Markup.Escape(record.Error)}[/]";
         }
 
+        if (record.Injected is { } injected)
+        {
+            return $"[green]✓[/] {record.Number}  {injected} [grey]made it fail, as it should[/]  [bold]{Words.Ms(record.WallMs)} ms[/]";
+        }
+
         var phases = string.Join(" · ", record.Phases.Select(p => $"{Markup.Escape(p.Key)} {Words.Ms(p.Value)}"));
         return $"[green]✓[/] {record.Number}  {Name(record.From)} → {Name(record.To)}  [bold]{Words.Ms(record.WallMs)} ms[/]  [grey]{phases}[/]";
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Spectre.Console;
 using ZeroDrop.Measure;
 
@@ -7,6 +8,7 @@ namespace ZeroDrop.Report;
 internal static class ResultReport
 {
     private const int WidthElsewhere = 120; // of a file or a pipe
+    private const int ShownReplacements = 20; // of more only the sum, the course and those that failed
 
     public static void Write(IReadOnlyList<RunResult> results)
     {
@@ -19,7 +21,16 @@ internal static class ResultReport
         AnsiConsole.Write(Summary(results));
         foreach (var result in results.Where(r => r.Replacements.Count > 0))
         {
-            AnsiConsole.Write(Replacements(result));
+            if (result.IsSoak)
+            {
+                AnsiConsole.Write(SoakReport.Faults(result));
+            }
+
+            if (!IsLong(result))
+            {
+                AnsiConsole.Write(Replacements(result));
+            }
+
             WritePhases(result);
         }
 
@@ -37,14 +48,29 @@ internal static class ResultReport
             table.AddColumn(new TableColumn($"[bold]{Words.Of(result.Mode)}[/]").RightAligned());
         }
 
-        Row("replacements, of them failed", r => $"{r.Replacements.Count}, {Zero(r.FailedReplacements)}");
+        var isSoak = results.Any(r => r.IsSoak);
+        if (isSoak)
+        {
+            Row("replacements, of them failed: on purpose, unexpectedly", r => $"{r.Replacements.Count}, {r.FailedOnPurpose}, {Zero(r.FailedReplacements)}");
+        }
+        else
+        {
+            Row("replacements, of them failed", r => $"{r.Replacements.Count}, {Zero(r.FailedReplacements)}");
+        }
+
         Row("seconds measured", r => r.Seconds.ToString("0.0"));
         Row("requests answered", r => Words.Count(r.Recorder.Answered));
-        Row("generations seen", r => string.Join(" ", r.Figures.ByGeneration.Keys.Select(g => $"[{Words.ColorOf(g).ToMarkup()}]{g}[/]")));
+        Row("generations seen", Generations);
         table.AddEmptyRow();
         Row("[bold]lost[/]: sent, no complete answer", r => Zero(r.Recorder.Lost));
         Row("[bold]refused[/]: no connection", r => Zero(r.Recorder.Refused));
         Row("[bold]reset[/]", r => Zero(r.Recorder.Resets));
+        if (isSoak)
+        {
+            Row("[bold]closed[/]: kept connections that did not go on", r => Zero(r.Closed));
+            Row("[bold]processes left over[/]", r => Zero(r.ProcessesLeftOver));
+        }
+
         Row("[bold]keep-alive[/]: survived a replacement", r => Words.Count(r.Recorder.KeepAlive.All.Survived));
         Row("  closed: announced, silently", r => Closed(r.Recorder.KeepAlive.All));
         if (results.Any(r => r.Recorder.Idle.Opened > 0))
@@ -65,14 +91,30 @@ internal static class ResultReport
         Row("steady ms: p50, p99, p99.9, max", r => Of(r.Figures.Steady));
         Row($"within {Analysis.MarginMs / 1000:0} s of one: p50, p99, p99.9, max", r => Of(r.Figures.Around));
         Row("load client: CPU of one core, worst stall ms", r => $"{r.ClientCpu:P0}, {Words.Ms(r.ClientStallMs)}");
+        if (isSoak || results.Any(IsLong))
+        {
+            table.AddEmptyRow();
+            Row("open descriptors of a serving instance: first, median, last", r => Course(r.Descriptors, "0"));
+            Row("resident MiB of a serving instance: first, median, last", r => Course(r.ResidentMiB, "0.0"));
+        }
+
         return table;
 
         void Row(string name, Func<RunResult, string> value) => table.AddRow([name, .. results.Select(value)]);
 
         static string Closed(ConnectionFates f) => $"{Words.Count(f.ClosedAnnounced)}, {Words.Count(f.ClosedSilently)}";
 
+        static string Course(Course? c, string format) =>
+            c is null ? "–" : string.Join(", ", new[] { c.First, c.Median, c.Last }.Select(f => f.ToString(format, CultureInfo.InvariantCulture)));
+
+        static string Generations(RunResult r) => IsLong(r)
+            ? $"{r.Figures.ByGeneration.Keys.First()} to {r.Figures.ByGeneration.Keys.Last()}"
+            : string.Join(" ", r.Figures.ByGeneration.Keys.Select(g => $"[{Words.ColorOf(g).ToMarkup()}]{g}[/]"));
+
         static string Of(Latency l) => $"{Words.Ms(l.P50)}, {Words.Ms(l.P99)}, [bold]{Words.Ms(l.P999)}[/], {Words.Ms(l.Max)}";
     }
+
+    private static bool IsLong(RunResult result) => result.Replacements.Count > ShownReplacements;
 
     private static StreamCounters? Stream(RunResult result, string name) => result.Progress.Streams.FirstOrDefault(s => s.Name == name);
 
@@ -105,9 +147,10 @@ internal static class ResultReport
 
     private static void WritePhases(RunResult result)
     {
-        foreach (var record in result.Replacements)
+        foreach (var record in result.Replacements.Where(r => r.Error is not null || !IsLong(result)))
         {
-            var phases = string.Join(" · ", record.Phases.Select(p => $"{p.Key} {Words.Ms(p.Value)}"));
+            string[] injected = record.Injected is { } fault ? [fault] : [];
+            var phases = string.Join(" · ", [.. injected, .. record.Phases.Select(p => $"{p.Key} {Words.Ms(p.Value)}")]);
             AnsiConsole.MarkupLine(record.Error is { } error
                 ? $"  {record.Number}  [red]{Markup.Escape(error)}[/]"
                 : $"  {record.Number}  [grey]{Markup.Escape(phases)}[/]");
@@ -121,9 +164,10 @@ internal static class ResultReport
             AnsiConsole.MarkupLine($"[red]  {Words.Count(group.Count())} × {Words.Of(group.Key.Kind)}: {Words.Of(group.Key.Failure)}[/]");
         }
 
+        var purpose = result.IsSoak ? $", {result.FailedOnPurpose} of them failed on purpose" : "";
         AnsiConsole.MarkupLine(result.IsFlawless
-            ? $"[bold green]✓ {Words.Of(result.Mode)}: {Words.Count(result.Recorder.Answered)} requests, {result.Replacements.Count} replacements, nothing lost.[/]"
-            : $"[bold red]✗ {Words.Of(result.Mode)}: clients noticed.[/]");
+            ? $"[bold green]✓ {Words.Of(result.Mode)}: {Words.Count(result.Recorder.Answered)} requests, {result.Replacements.Count} replacements{purpose}, nothing lost.[/]"
+            : $"[bold red]✗ {Words.Of(result.Mode)}: {(result.ClientsNoticedNothing ? "clients noticed nothing, but not all ended as it should" : "clients noticed")}.[/]");
     }
 
     private static string Zero(long count) => $"[bold {(count == 0 ? "green" : "red")}]{Words.Count(count)}[/]";
