@@ -46,6 +46,8 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Predecessor>();
         services.TryAddSingleton<Recall>();
         services.TryAddSingleton<Withdrawal>();
+        services.TryAddSingleton<SignOfLife>();
+        services.TryAddSingleton<Retirement>();
         services.TryAddSingleton<Successor>();
         services.TryAddSingleton<Migration>();
         services.TryAddSingleton<Arrivals>();

@@ -14,6 +14,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     /// <summary>How long the words of a refusal may be, in characters: a message has a limit, and they may quote the peer.</summary>
     private const int MaxDetail = 4096;
 
+    private bool _isTorn; // a message was begun and not sent to its end: what followed would be taken for the rest of it
     private readonly SemaphoreSlim _sending = new(1); // a message may take several sends; never disposed, for it has no handle
 
     public PeerCredentials Peer { get; } = socket.GetPeerCredentials();
@@ -25,10 +26,21 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
             throw new ArgumentException($"{message.GetType().Name} takes {message.DescriptorCount} descriptors, not {descriptors.Count}.", nameof(descriptors));
         }
 
+        var frame = MessageCodec.Encode(message);
         await _sending.WaitAsync(cancellationToken);
         try
         {
-            await socket.SendDescriptorsAsync(MessageCodec.Encode(message), descriptors, cancellationToken);
+            if (_isTorn)
+            {
+                throw new EndOfStreamException("Nothing more can be said on this line: a message was not sent to its end.");
+            }
+
+            await socket.SendDescriptorsAsync(frame, descriptors, cancellationToken);
+        }
+        catch
+        {
+            _isTorn = true;
+            throw;
         }
         finally
         {
@@ -82,7 +94,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
         {
             await deadlines.RunAsync(HandoffStep.Exchange, "A refusal", token => SendAsync(last, token), CancellationToken.None);
         }
-        catch (Exception e) when (e is SocketException or HandoffException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or EndOfStreamException or HandoffException or ObjectDisposedException)
         {
             // the peer is gone, or does not read
         }

@@ -11,17 +11,32 @@ namespace KestrelHandoff.Transport.Coordination;
 /// <summary>The taking side of live connections, of either instance: each goes on at the listener that took the place of the one it came by.</summary>
 internal sealed class Arrivals(ListenerTable listeners, ConnectionFactory connections, Migration migration, ILogger<Arrivals> logger)
 {
-    /// <summary>Nothing is read from them yet.</summary>
-    public static List<(MigratingConnection Moved, Socket Socket)> Take(Migrate migrate, IReadOnlyList<DescriptorHandle> descriptors) =>
-        [.. migrate.Connections.Zip(descriptors, (moved, descriptor) => (moved, new Socket(descriptor.TakeSocketHandle())))];
-
-    /// <summary>Serves them: the other instance has been told that they are ours.</summary>
-    /// <param name="taken">From <see cref="Take"/>.</param>
+    /// <summary>Takes them, says so, and serves them.</summary>
+    /// <param name="migrate">What the other instance has said.</param>
+    /// <param name="descriptors">Their sockets.</param>
     /// <param name="isReturn">They come back from a successor, which has our listeners by the names they have here.</param>
-    public void Continue(List<(MigratingConnection Moved, Socket Socket)> taken, bool isReturn)
+    /// <param name="answerAsync">Tells the other instance.</param>
+    /// <returns>How many.</returns>
+    public async Task<int> TakeAsync(Migrate migrate, IReadOnlyList<DescriptorHandle> descriptors, bool isReturn, Func<Migrated, Task> answerAsync)
     {
-        Log.ConnectionsTaken(logger, taken.Count);
-        foreach (var (moved, socket) in taken)
+        var sockets = MakeSockets(descriptors);
+        try
+        {
+            // Acknowledged first: what is served before the other instance knows could be served by both.
+            await answerAsync(new Migrated(sockets.Count));
+        }
+        catch (Exception e) when (PeerGone.Is(e))
+        {
+            // It is gone, and with it the only other copies.
+        }
+        catch
+        {
+            sockets.ForEach(socket => socket.Dispose());
+            throw;
+        }
+
+        Log.ConnectionsTaken(logger, sockets.Count);
+        foreach (var (moved, socket) in migrate.Connections.Zip(sockets))
         {
             try
             {
@@ -33,6 +48,28 @@ internal sealed class Arrivals(ListenerTable listeners, ConnectionFactory connec
                 socket.Dispose();
             }
         }
+
+        return sockets.Count;
+    }
+
+    /// <summary>All or none: one that is left to the finalizer would be given SO_LINGER 0, which the sender's copy has, too.</summary>
+    private static List<Socket> MakeSockets(IReadOnlyList<DescriptorHandle> descriptors)
+    {
+        var sockets = new List<Socket>(descriptors.Count);
+        try
+        {
+            foreach (var descriptor in descriptors)
+            {
+                sockets.Add(new Socket(descriptor.TakeSocketHandle()));
+            }
+        }
+        catch (SocketException e)
+        {
+            sockets.ForEach(socket => socket.Dispose());
+            throw new ControlException(ControlProtocol.Reasons.Descriptors, $"A descriptor that came as a connection is none: {e.Message}", e);
+        }
+
+        return sockets;
     }
 
     private void Continue(MigratingConnection moved, Socket socket, bool isReturn)

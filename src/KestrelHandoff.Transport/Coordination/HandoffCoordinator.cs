@@ -184,8 +184,9 @@ internal sealed class HandoffCoordinator(
         }
         catch (Exception e)
         {
+            var failure = await FailAsync(handoff, e); // which is in that phase
             state.Left -= handoff.Passed;
-            throw await FailAsync(handoff, e);
+            throw failure;
         }
 
         // The successor is confirmed: whatever goes wrong from here on, it serves and this instance leaves.
@@ -195,9 +196,7 @@ internal sealed class HandoffCoordinator(
         await predecessor.ReleaseAsync(claimed);
         if (handoff.Successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Connections))
         {
-            var channel = handoff.Successor.Channel;
-            migration.Begin(
-                (migrate, descriptors, token) => predecessor.MigrateAsync(channel, migrate, descriptors, token), claimed.ToDictionary(name => name));
+            migration.Begin(predecessor.FindWayToMigrate(handoff.Successor.Channel), claimed.ToDictionary(name => name));
             await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout, time));
         }
         else

@@ -15,6 +15,7 @@ internal sealed class HandoffLifecycle(
     InstanceState state,
     Deadlines deadlines,
     Successor successor,
+    SignOfLife signOfLife,
     Withdrawal withdrawal,
     HandoffCoordinator coordinator,
     ControlServer control,
@@ -79,6 +80,7 @@ internal sealed class HandoffLifecycle(
 
     private async Task<bool> TryJoinAsync(string path, string? token, CancellationToken cancellationToken)
     {
+        signOfLife.Path = path;
         ControlChannel channel;
         try
         {
@@ -92,14 +94,14 @@ internal sealed class HandoffLifecycle(
 
         try
         {
-            await successor.JoinAsync(channel, path, token, cancellationToken);
+            await successor.JoinAsync(channel, token, cancellationToken);
             return true;
         }
         catch (Exception e) when (PeerGone.Is(e))
         {
             // It died before it had offered everything; its listeners are free, or in the table.
             channel.Dispose();
-            await successor.EnsureGoneAsync(cancellationToken);
+            await signOfLife.EnsureGoneAsync(cancellationToken);
             Log.NoPredecessor(logger, path);
             _isOrphan = true;
             return false;

@@ -10,8 +10,11 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Transport.Coordination;
 
-/// <summary>Sends connections and returns what the other instance says to them.</summary>
-internal delegate Task<Migrated> MigrateAsync(Migrate connections, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken);
+/// <summary>The way to the instance that takes connections.</summary>
+/// <param name="SendAsync">Sends them. If it fails, they are not sent: the other side acts on whole messages only, and no other can follow on the same line.</param>
+/// <param name="AnswerAsync">What the other instance says to them. If nothing comes, nobody knows whose they are.</param>
+internal sealed record MigrationLine(
+    Func<Migrate, IReadOnlyList<SafeHandle>, CancellationToken, Task> SendAsync, Func<CancellationToken, Task<Migrated>> AnswerAsync);
 
 /// <summary>
 /// The giving side of live connections: a predecessor after the confirmation, a successor after a roll-back. Each is taken between two exchanges, sent with what its client has
@@ -30,7 +33,7 @@ internal sealed class Migration(
 
     private readonly Channel<ReleasedConnection> _taken = Channel.CreateUnbounded<ReleasedConnection>();
     private readonly CancellationTokenSource _giveUp = new();
-    private MigrateAsync? _migrate;
+    private MigrationLine? _line;
     private IReadOnlyDictionary<string, string>? _names;
     private int _moved;
     private int _kept;
@@ -51,11 +54,11 @@ internal sealed class Migration(
     public void Forgo() => _isOver = true;
 
     /// <summary>Takes every connection that is between two exchanges now, and the others when they are.</summary>
-    /// <param name="migrate">The way to the other instance.</param>
+    /// <param name="line">To the other instance.</param>
     /// <param name="names">The listeners that it has, by their names here: what it knows them as. Connections of others have nowhere to go.</param>
-    public void Begin(MigrateAsync migrate, IReadOnlyDictionary<string, string> names)
+    public void Begin(MigrationLine line, IReadOnlyDictionary<string, string> names)
     {
-        (_migrate, _names) = (migrate, names);
+        (_line, _names) = (line, names);
         Interlocked.Increment(ref _unsettled); // until all have been asked
         _ = RunAsync();
         _ = WantAllAsync([.. registry.Snapshot().Where(Moves)]);
@@ -97,24 +100,38 @@ internal sealed class Migration(
     /// <summary>Few at first and more each time: a connection on its way is served by nobody, and the first meet code that is not compiled yet, here and there.</summary>
     private async Task WantAllAsync(HandoffConnection[] all)
     {
-        var size = FirstGroup;
-        for (var start = 0; start < all.Length; start += size, size = Math.Min(size * 2, Libc.MaxDescriptors))
+        try
         {
-            foreach (var connection in all.AsSpan(start, Math.Min(size, all.Length - start)))
+            var size = FirstGroup;
+            for (var start = 0; start < all.Length; start += size, size = Math.Min(size * 2, Libc.MaxDescriptors))
             {
-                Want(connection);
+                foreach (var connection in all.AsSpan(start, Math.Min(size, all.Length - start)))
+                {
+                    Want(connection);
+                }
+
+                await Task.WhenAny(WhenSettledButOneAsync(), Task.Delay(GroupPatience, time));
             }
-
-            await Task.WhenAny(WhenSettledButOneAsync(), Task.Delay(GroupPatience, time));
         }
-
-        Settle(1);
+        finally
+        {
+            Settle(1);
+        }
     }
 
     private void Want(HandoffConnection connection)
     {
         Interlocked.Increment(ref _unsettled);
-        if (!connection.Want(TakeAsync))
+        try
+        {
+            connection.Want(TakeAsync);
+        }
+        catch (Exception e)
+        {
+            Log.NotWanted(logger, connection.ConnectionId, e); // a callback of the app's; the others move all the same
+        }
+
+        if (!connection.WasHeldAtOnce)
         {
             Settle(1);
         }
@@ -160,12 +177,16 @@ internal sealed class Migration(
     private async Task RunAsync()
     {
         var batch = new List<ReleasedConnection>();
+        var isSent = false;
         try
         {
             while (await _taken.Reader.WaitToReadAsync(_giveUp.Token))
             {
                 Fill(batch);
+                isSent = false;
                 await SendAsync(batch);
+                isSent = true;
+                await ConfirmAsync(batch);
                 batch.ForEach(released => released.Dispose());
                 Interlocked.Add(ref _moved, batch.Count);
                 Settle(batch.Count);
@@ -179,7 +200,7 @@ internal sealed class Migration(
         catch (Exception e)
         {
             Log.MigrationEnded(logger, Count, e);
-            Stop(batch, keepsOn: PeerGone.Is(e) || e is HandoffException { Failure: HandoffFailure.Refused });
+            Stop(batch, keepsOn: !isSent || PeerGone.Is(e) || e is HandoffException { Failure: HandoffFailure.Refused });
         }
     }
 
@@ -196,18 +217,23 @@ internal sealed class Migration(
         }
     }
 
-    private async Task SendAsync(List<ReleasedConnection> batch)
+    private Task SendAsync(List<ReleasedConnection> batch)
     {
         var message = new Migrate([.. batch.Select(Describe)]);
         SafeHandle[] descriptors = [.. batch.Select(released => released.Socket.SafeHandle)];
-        var migrated = await _migrate!(message, descriptors, _giveUp.Token);
+        return _line!.SendAsync(message, descriptors, _giveUp.Token);
+    }
+
+    private async Task ConfirmAsync(List<ReleasedConnection> batch)
+    {
+        var migrated = await _line!.AnswerAsync(_giveUp.Token);
         if (migrated.Count != batch.Count)
         {
             throw new ControlException(ControlProtocol.Reasons.Malformed, $"The peer took {migrated.Count} connections of {batch.Count}.");
         }
     }
 
-    /// <summary>No more goes to the other instance. What it has not acknowledged is ours again if it is gone; or said no; if it only is silent it may have it.</summary>
+    /// <summary>No more goes to the other instance. What it has not been sent, or has not acknowledged and is gone or said no, is ours again; if it only is silent it may have it.</summary>
     private void Stop(List<ReleasedConnection> batch, bool keepsOn)
     {
         _isOver = true;

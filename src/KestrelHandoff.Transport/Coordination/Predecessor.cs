@@ -51,15 +51,11 @@ internal sealed class Predecessor(
         return claimed;
     }
 
-    /// <summary>Sends live connections, after the confirmation.</summary>
-    public async Task<Migrated> MigrateAsync(
-        ControlChannel channel, Migrate migrate, IReadOnlyList<SafeHandle> descriptors, CancellationToken cancellationToken)
-    {
-        await deadlines.RunAsync(
-            HandoffStep.Exchange, "Sending Migrate", token => channel.SendAsync(migrate, descriptors, token), cancellationToken);
-        var (migrated, _) = await deadlines.ExpectAsync<Migrated>(channel, HandoffStep.Exchange, cancellationToken);
-        return migrated;
-    }
+    /// <summary>The way for live connections, after the confirmation.</summary>
+    public MigrationLine FindWayToMigrate(ControlChannel channel) => new(
+        (migrate, descriptors, stop) => deadlines.RunAsync(
+            HandoffStep.Exchange, "Sending Migrate", token => channel.SendAsync(migrate, descriptors, token), stop),
+        async stop => (await deadlines.ExpectAsync<Migrated>(channel, HandoffStep.Exchange, stop)).Message);
 
     /// <summary>The way to tell a successor of the drain; null if it does not understand.</summary>
     public static TellAsync? FindWayToTell(Greeting successor) => successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Draining)

@@ -70,11 +70,8 @@ internal sealed class Recall(
         switch (received.Message)
         {
             case Migrate migrate:
-                // Acknowledged first: what is served before the successor knows could be served by both.
-                var taken = Arrivals.Take(migrate, received.Descriptors);
-                await channel.SendAsync(new Migrated(taken.Count), cancellationToken);
-                arrivals.Continue(taken, isReturn: true);
-                return taken.Count;
+                return await arrivals.TakeAsync(
+                    migrate, received.Descriptors, isReturn: true, answer => channel.SendAsync(answer, cancellationToken));
             case RolledBack:
                 return null;
             case Draining draining:

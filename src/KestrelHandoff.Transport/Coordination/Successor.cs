@@ -16,20 +16,17 @@ internal sealed class Successor(
     ListenerTable listeners,
     ConnectionRegistry registry,
     ConnectionFactory connections,
-    Arrivals arrivals,
-    Lineage lineage,
+    Retirement retirement,
+    SignOfLife signOfLife,
     Deadlines deadlines,
     ILogger<Successor> logger,
     IReadiness? readiness = null)
 {
-    private const int NoVersion = 0; // refused by everybody
-
     private static readonly string[] Capabilities =
         [ControlProtocol.Capabilities.Connections, ControlProtocol.Capabilities.Probation, ControlProtocol.Capabilities.Draining];
 
     private readonly TaskCompletionSource _mustLeave = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _isRolledBack = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private string _path = "";
     private LifeLine? _line;
     private Welcome? _welcome;
     private bool _hasAskedToLeave;
@@ -40,9 +37,8 @@ internal sealed class Successor(
 
     /// <summary>Before the server binds: introduces itself and takes the listeners that are offered.</summary>
     /// <exception cref="HandoffException">The predecessor refused, or does not answer.</exception>
-    public async Task JoinAsync(ControlChannel channel, string path, string? token, CancellationToken cancellationToken)
+    public async Task JoinAsync(ControlChannel channel, string? token, CancellationToken cancellationToken)
     {
-        _path = path;
         var hello = new Hello(ControlProtocol.Version, ControlProtocol.MinVersion, Environment.ProcessId)
         {
             Token = token,
@@ -121,72 +117,7 @@ internal sealed class Successor(
     /// <summary>Returns when the predecessor has exited.</summary>
     /// <exception cref="HandoffException">It did not get our Confirmed in time, and serves on.</exception>
     /// <exception cref="RolledBackException">The same, and it takes back what this instance serves.</exception>
-    public async Task WaitForRetirementAsync(CancellationToken cancellationToken)
-    {
-        var predecessor = lineage.Add(_welcome!.ProcessId, _welcome.Generation - 1);
-        var hasRetired = false;
-        try
-        {
-            while (await _line!.NextAsync(cancellationToken) is { } word)
-            {
-                using (word)
-                {
-                    ThrowIfOff(word.Message);
-                    switch (word.Message)
-                    {
-                        case Migrate migrate:
-                            await TakeConnectionsAsync(migrate, word.Descriptors, cancellationToken);
-                            break;
-                        case Draining draining:
-                            lineage.Update(predecessor, draining.Instances);
-                            break;
-                    }
-                }
-            }
-
-            hasRetired = true;
-            Log.PredecessorGone(logger, _welcome.HandoffId, _welcome.ProcessId);
-        }
-        catch (ControlException e)
-        {
-            // This is the serving instance: nonsense must not stop it. The predecessor sees the end of the line, and serves what it has.
-            Log.PredecessorGarbled(logger, _welcome.HandoffId, e);
-        }
-        finally
-        {
-            lineage.Remove(predecessor, hasRetired);
-        }
-
-        _line!.Close();
-    }
-
-    /// <summary>The line has ended without a word.</summary>
-    /// <exception cref="HandoffException">The predecessor still answers others: it serves, and this instance must not.</exception>
-    public async Task EnsureGoneAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            using var other = await deadlines.Connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(_path, stop), cancellationToken);
-
-            // A process that is being killed closes one descriptor after the other: only a word is a sign of life, be it a refusal.
-            await other.SendAsync(new Hello(NoVersion, NoVersion, Environment.ProcessId), cancellationToken);
-            using var word = await deadlines.RunAsync(HandoffStep.Exchange, "A sign of life", other.ReceiveAsync, cancellationToken);
-            if (word is null)
-            {
-                return;
-            }
-        }
-        catch (Exception e) when (e is SocketException or EndOfStreamException)
-        {
-            return; // nobody is there
-        }
-        catch (HandoffException)
-        {
-            // it hangs, and has the listeners
-        }
-
-        throw new HandoffException(HandoffFailure.Refused, "The predecessor is alive, but has closed the control connection without a word.");
-    }
+    public Task WaitForRetirementAsync(CancellationToken cancellationToken) => retirement.WaitAsync(_line!, _welcome!, ThrowIfOff, cancellationToken);
 
     /// <summary>The predecessor is gone before it had said anything about it: what it left is this instance's.</summary>
     public void Inherit()
@@ -260,7 +191,7 @@ internal sealed class Successor(
                     return (socket, false);
                 case null:
                     // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here; but not if it still answers others.
-                    await EnsureGoneAsync(cancellationToken);
+                    await signOfLife.EnsureGoneAsync(cancellationToken);
                     Activate();
                     listeners.TakePaths();
                     state.IsConfirmed = true;
@@ -316,14 +247,6 @@ internal sealed class Successor(
             var detail = message is Abort abort ? abort.Detail : ((Refuse)message).Detail;
             throw new HandoffException(HandoffFailure.Refused, $"The predecessor called the handoff off: {detail}");
         }
-    }
-
-    private async Task TakeConnectionsAsync(Migrate migrate, IReadOnlyList<DescriptorHandle> descriptors, CancellationToken cancellationToken)
-    {
-        // Acknowledged first: what is served before the predecessor knows could be served by both.
-        var taken = Arrivals.Take(migrate, descriptors);
-        await _line!.AnswerAsync(new Migrated(taken.Count), cancellationToken);
-        arrivals.Continue(taken, isReturn: false);
     }
 
     private void Bring(Probe probe, SafeSocketHandle handle)

@@ -26,16 +26,14 @@ internal sealed class Withdrawal(
             return;
         }
 
-        migration.Begin((migrate, descriptors, token) => MigrateAsync(line, migrate, descriptors, token), names);
+        migration.Begin(new(line.SendAsync, token => ReadAnswerAsync(line, token)), names);
         await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout / 2, time, cancellationToken));
         await line.AnswerAsync(new RolledBack(migration.Count), cancellationToken);
         drain.Begin(line.Capabilities.Contains(ControlProtocol.Capabilities.Draining) ? (draining, token) => line.SendAsync(draining, [], token) : null);
     }
 
-    private async Task<Migrated> MigrateAsync(
-        LifeLine line, Migrate migrate, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> descriptors, CancellationToken cancellationToken)
+    private async Task<Migrated> ReadAnswerAsync(LifeLine line, CancellationToken cancellationToken)
     {
-        await line.SendAsync(migrate, descriptors, cancellationToken);
         var (migrated, _) = await deadlines.ExpectAsync<Migrated>(line.NextAsync, HandoffStep.Exchange, cancellationToken);
         return migrated;
     }

@@ -42,6 +42,9 @@ internal static partial class Log
     [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed; it was told not to serve.")]
     public static partial void NotKilled(ILogger logger, Guid handoffId, int processId);
 
+    [LoggerMessage(114, LogLevel.Error, "Connection {ConnectionId} could not be told to end.")]
+    public static partial void NotWanted(ILogger logger, string connectionId, Exception exception);
+
     [LoggerMessage(111, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} accepts; on probation for {Seconds} s.")]
     public static partial void OnProbation(ILogger logger, Guid handoffId, int processId, double seconds);
 
@@ -56,8 +59,8 @@ internal static partial class Log
     [LoggerMessage(200, LogLevel.Information, "Handoff {HandoffId}: joined process {ProcessId} as generation {Generation}; it offers {Count} listeners.")]
     public static partial void Joined(ILogger logger, Guid handoffId, int processId, int generation, int count);
 
-    [LoggerMessage(201, LogLevel.Information, "Handoff {HandoffId}: the predecessor, process {ProcessId}, has exited.")]
-    public static partial void PredecessorGone(ILogger logger, Guid handoffId, int processId);
+    [LoggerMessage(201, LogLevel.Information, "Handoff {HandoffId}: the predecessor, process {ProcessId}, has exited; {Migrated} connections came from it, {Drained} ended there, {Aborted} were cut.")]
+    public static partial void PredecessorGone(ILogger logger, Guid handoffId, int processId, int migrated, int drained, int aborted);
 
     [LoggerMessage(202, LogLevel.Information, "Nobody serves at the control socket {Path}; starting without a predecessor.")]
     public static partial void NoPredecessor(ILogger logger, string path);

@@ -142,7 +142,7 @@ public sealed class SuccessorTests : IDisposable
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false));
         _pair.Near.Dispose();
-        var gone = await Assert.ThrowsAnyAsync<Exception>(() => _successor.JoinAsync(new(_pair.Far), Nowhere, null, Cancel)).OrHang();
+        var gone = await Assert.ThrowsAnyAsync<Exception>(() => _successor.JoinAsync(new(_pair.Far), null, Cancel)).OrHang();
         Assert.True(PeerGone.Is(gone), gone.ToString());
         Assert.Equal(HandoffPhase.Starting, _state.Current.Phase);
     }
@@ -151,7 +151,7 @@ public sealed class SuccessorTests : IDisposable
     public async Task Join_Refused_SaysWhy()
     {
         await SayAsync(new Refuse("busy", "A handoff is under way since 12:00:00Z."));
-        var refused = await Assert.ThrowsAsync<HandoffException>(() => _successor.JoinAsync(new(_pair.Far), Nowhere, null, Cancel)).OrHang();
+        var refused = await Assert.ThrowsAsync<HandoffException>(() => _successor.JoinAsync(new(_pair.Far), null, Cancel)).OrHang();
         Assert.Equal(HandoffFailure.Refused, refused.Failure);
         Assert.Contains("since 12:00:00Z", refused.Message, StringComparison.Ordinal);
     }
@@ -212,7 +212,8 @@ public sealed class SuccessorTests : IDisposable
         var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
         var migration = new Migration(registry, connections, _listeners, TimeProvider.System, NullLogger<Migration>.Instance);
         var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
-        return new(_state, _listeners, registry, connections, arrivals, new Lineage(TimeProvider.System), deadlines, NullLogger<Successor>.Instance, readiness);
+        var retirement = new Retirement(arrivals, new Lineage(TimeProvider.System), NullLogger<Retirement>.Instance);
+        return new(_state, _listeners, registry, connections, retirement, new SignOfLife(deadlines) { Path = Nowhere }, deadlines, NullLogger<Successor>.Instance, readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);
@@ -220,7 +221,7 @@ public sealed class SuccessorTests : IDisposable
     private async Task JoinAsync(Successor successor)
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
-        await successor.JoinAsync(new(_pair.Far), Nowhere, null, Cancel).OrHang();
+        await successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
         Assert.IsType<Hello>((await _predecessor.ReceiveAsync(Cancel).OrHang())!.Message);
     }
 

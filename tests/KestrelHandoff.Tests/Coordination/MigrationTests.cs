@@ -1,0 +1,97 @@
+using System.Net.Sockets;
+using KestrelHandoff.Tests.Connections;
+using KestrelHandoff.Tests.Listeners;
+using KestrelHandoff.Transport;
+using KestrelHandoff.Transport.Connections;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Coordination;
+using KestrelHandoff.Transport.Listeners;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace KestrelHandoff.Tests.Coordination;
+
+/// <summary>Whose a connection is when it could not be given. The test plays Kestrel and the other instance.</summary>
+public sealed class MigrationTests : IAsyncDisposable
+{
+    private readonly ConnectionRegistry _registry = new();
+    private readonly ConnectionFactory _connections;
+    private readonly ListenerTable _table = new(NullLogger<ListenerTable>.Instance);
+    private readonly HandoffListenerFactory _factory;
+    private readonly Migration _migration;
+
+    public MigrationTests()
+    {
+        _connections = new(new TransportSettings(), null, NullLogger.Instance, _registry);
+        _factory = new(_table, _connections, new TransportSettings(), NullLogger<HandoffListenerFactory>.Instance, TimeProvider.System);
+        _migration = new(_registry, _connections, _table, TimeProvider.System, NullLogger<Migration>.Instance);
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Acknowledged_IsTheOthers()
+    {
+        var (_, client) = await GiveAsync(new(SentAsync, _ => Task.FromResult(new Migrated(1))));
+        await _migration.WhenSettledAsync(Cancel).OrHang();
+        Assert.Equal((1, 0, 0), (_migration.Count, _migration.Kept, _registry.Count));
+        client.Dispose();
+    }
+
+    public static TheoryData<string> ReasonsToKeep => ["not sent", "too long", "gone", "refused"];
+
+    [Theory]
+    [MemberData(nameof(ReasonsToKeep))]
+    public async Task TheOtherCannotHaveIt_IsServedHereOn(string reason)
+    {
+        MigrationLine line = reason switch
+        {
+            "not sent" => new((_, _, _) => throw new SocketException((int)SocketError.NoBufferSpaceAvailable), NeverAsync),
+            "too long" => new((_, _, _) => throw new HandoffException(HandoffFailure.Timeout, "Sending Migrate did not come"), NeverAsync),
+            "gone" => new(SentAsync, _ => throw new EndOfStreamException()),
+            _ => new(SentAsync, _ => throw new HandoffException(HandoffFailure.Refused, "stopping")),
+        };
+        var (listener, client) = await GiveAsync(line);
+
+        await using var kept = Assert.IsType<HandoffConnection>(await listener.AcceptAsync(Cancel).OrHang());
+        Assert.Equal((0, 1), (_migration.Count, _migration.Kept));
+        await client.SendAsync("on"u8.ToArray(), SocketFlags.None).OrHang();
+        Assert.Equal("on", await kept.ReadTextAsync(2));
+        client.Dispose();
+    }
+
+    [Fact]
+    public async Task TheOtherOnlyIsSilent_ItMayHaveItAndThisInstanceClosesItsCopy()
+    {
+        var (_, client) = await GiveAsync(new(SentAsync, _ => throw new HandoffException(HandoffFailure.Timeout, "no Migrated")));
+        await _migration.WhenSettledAsync(Cancel).OrHang();
+        Assert.Equal((0, 0, 0), (_migration.Count, _migration.Kept, _registry.Count));
+        Assert.Empty(await client.ReceiveToEndAsync());
+        client.Dispose();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _migration.Dispose();
+        foreach (var listener in _table.Listeners)
+        {
+            await listener.DisposeAsync();
+        }
+
+        _connections.Dispose();
+    }
+
+    private static Task SentAsync(Migrate migrate, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> descriptors, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    private static Task<Migrated> NeverAsync(CancellationToken cancellationToken) => throw new InvalidOperationException("Nothing was sent that could be answered.");
+
+    private async Task<(HandoffListener Listener, Socket Client)> GiveAsync(MigrationLine line)
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        var client = await Clients.ConnectAsync(listener.EndPoint);
+        var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        _migration.Begin(line, new Dictionary<string, string> { [listener.Name] = listener.Name });
+        Assert.True(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
+        await connection.DisposeAsync().OrHang();
+        return (listener, client);
+    }
+}
