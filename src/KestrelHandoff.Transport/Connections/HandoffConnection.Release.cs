@@ -115,10 +115,13 @@ internal sealed partial class HandoffConnection
             Socket = _socket,
             Leftover = leftover,
             ConnectionId = ConnectionId,
+    /// <summary>An array that is null would turn into a state of no bytes by itself, and with one a connection waits for no request.</summary>
+    internal static ReadOnlyMemory<byte>? StateOf(byte[]? state) => state is null ? default(ReadOnlyMemory<byte>?) : state.AsMemory();
+
             ListenerName = ListenerName,
             LocalEndPoint = LocalEndPoint,
             RemoteEndPoint = RemoteEndPoint,
-            State = _belongings?.Left ?? (replay is null ? null : []),
+            State = StateOf(_belongings?.Left ?? (replay is null ? null : [])),
             Replay = replay,
         };
     }
