@@ -51,9 +51,10 @@ internal sealed partial class HandoffConnection
         }
 
         return released;
+            ConnectionLog.NotReleased(_lane.Logger, ConnectionId);
     }
 
-    /// <summary>Aborts a connection that was stopped and does not get done; one that was released stays so.</summary>
+    /// <summary>Aborts a connection that is held and does not get done; one that was released stays so.</summary>
     public void GiveUpRelease()
     {
         if (TryEnd(new ConnectionAbortedException("The connection was not released in time."), evenIfStopped: true))
