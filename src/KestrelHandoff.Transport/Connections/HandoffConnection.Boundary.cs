@@ -143,7 +143,7 @@ internal sealed partial class HandoffConnection
     /// <summary>Nobody works on what was received.</summary>
     private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
 
-    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsTransportReplaced && !_peerEnded;
+    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsTransportReplaced && !_peerEnded && !IsReplayRefused;
 
     private void HoldNeedsLock()
     {
