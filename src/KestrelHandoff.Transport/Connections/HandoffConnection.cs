@@ -72,7 +72,10 @@ internal sealed partial class HandoffConnection : ConnectionContext
     }
 
     /// <summary>The name of the listener that it came by.</summary>
-    public string? ListenerName { get; init; }
+    public string? ListenerName => Origin?.ListenerName;
+
+    /// <summary>What it has in common with the others of its listener; null if it came by none.</summary>
+    public ConnectionOrigin? Origin { get; init; }
 
     /// <summary>Where this connection is in its registry's list.</summary>
     internal ref ConnectionRegistry.LinkPair Links => ref _links;
@@ -150,11 +153,11 @@ internal sealed partial class HandoffConnection : ConnectionContext
         }
     }
 
+    private void EndInput(Exception? error) => _input.Complete(_phase == Phase.Ended ? _endReason : error);
+
     private QuietAwait ReceiveQuietly(Memory<byte> buffer) => new(_socket.ReceiveAsync(buffer, SocketFlags.None, _stopReceiving.Token));
 
     private async Task SendAsync()
-    private void EndInput(Exception? error) => _input.Complete(_phase == Phase.Ended ? _endReason : error);
-
     {
         Exception? reason = null;
         Exception? unexpected = null;
@@ -215,6 +218,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
     private ValueTask<SocketError> SendWithRentedAsync(in ReadOnlySequence<byte> bytes)
     {
+        _isUntouched = false;
         _sender = _lane.Senders.Rent();
         return _sender.SendAsync(_socket, bytes);
     }
