@@ -8,7 +8,7 @@ internal sealed class ConnectionOrigin(string listenerName)
     public string ListenerName => listenerName;
 
     /// <summary>
-    /// An exchange of which connections can change hands has run here, so that a client of this listener speaks first and a connection
+    /// An exchange after which its connection can change hands has begun here, so that a client of this listener speaks first and a connection
     /// without a word waits for that. Of a protocol of the app's own nobody knows; under TLS there is no such exchange.
     /// </summary>
     public bool HasExchanges

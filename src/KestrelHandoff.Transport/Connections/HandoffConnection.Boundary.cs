@@ -34,7 +34,15 @@ internal sealed partial class HandoffConnection
     }
 
     /// <summary>The server begins an exchange. From here to its end the connection stays: for good, where exchanges overlap and none of them ends it.</summary>
-    public void BeginExchange() => _isInExchange = _isHttp = true;
+    /// <param name="hasEnd"><see cref="EndExchange"/> will follow.</param>
+    public void BeginExchange(bool hasEnd = true)
+    {
+        _isInExchange = _isHttp = true;
+        if (hasEnd && Origin is { HasExchanges: false } origin)
+        {
+            origin.HasExchanges = true;
+        }
+    }
 
     /// <summary>The exchange is over but for what is still to be written; the next read of the server is for the next one.</summary>
     /// <param name="isWhole">All of its input was read. Otherwise the server reads on, and the connection cannot be taken before the next exchange ends.</param>
@@ -42,10 +50,6 @@ internal sealed partial class HandoffConnection
     {
         _isBetween = isWhole;
         _isInExchange = false;
-        if (Origin is { HasExchanges: false } origin)
-        {
-            origin.HasExchanges = true;
-        }
     }
 
     /// <summary>The connection was served before: by a predecessor, or by this instance.</summary>

@@ -42,7 +42,7 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
     /// <summary>A connection that ends with this instance; some can be told so without a request.</summary>
     private static Task RunOnFixedAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {
-        connection.BeginExchange(); // without an end that anybody could see
+        connection.BeginExchange(hasEnd: false); // none that anybody could see
         connection.IsShared |= HttpProtocol.IsHttp2(context.Request.Protocol);
         return WebSocketUpgrade.Wanted(context) is { } upgrade ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context) : next(context);
     }

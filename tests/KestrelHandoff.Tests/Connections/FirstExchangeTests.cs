@@ -41,12 +41,12 @@ public sealed class FirstExchangeTests
     }
 
     [Fact]
-    public async Task EndExchange_FirstOfAListener_IsKnownToItsOtherConnections()
+    public async Task BeginExchange_FirstOfAListener_IsKnownToItsOtherConnections()
     {
         await using var pair = await CreateAsync(hasExchanges: false);
-        pair.Connection.BeginExchange();
-        Assert.False(pair.Connection.Origin!.HasExchanges); // HTTP/2 and TLS begin and never end
-        pair.Connection.EndExchange(isWhole: false);
+        pair.Connection.BeginExchange(hasEnd: false); // as under TLS, or of HTTP/2
+        Assert.False(pair.Connection.Origin!.HasExchanges);
+        pair.Connection.BeginExchange(); // the one that asks for the handoff, perhaps, and ends after it
         Assert.True(pair.Connection.Origin.HasExchanges);
     }
 

@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using System.Text;
 using KestrelHandoff.Http;
 using KestrelHandoff.Tests.Connections;
 using KestrelHandoff.Tests.Listeners;
@@ -8,8 +10,6 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using System.Net.Sockets;
-using System.Text;
 
 namespace KestrelHandoff.Tests.Http;
 
