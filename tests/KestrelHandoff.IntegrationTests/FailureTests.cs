@@ -108,7 +108,7 @@ public sealed class FailureTests
         var app = await directory.ServeAsync();
         var client = await app.ClientAsync();
         await client.TextAsync("/"); // connected while it can be
-        var limit = TestLibc.LimitDescriptors(app.ProcessId, 10);
+        var limit = TestLibc.ForbidDescriptors(app.ProcessId, spare: 4); // less than the pipes of a process
 
         var answer = await client.PostHandoffAsync();
 

@@ -56,7 +56,7 @@ internal static class FaultTable
         await load.StopAsync();
     }
 
-    private static AppProcess Start(TestDirectory directory, Uri address) => directory.Start(
+    public static AppProcess Start(TestDirectory directory, Uri address) => directory.Start(
         $"--Kestrel:Endpoints:Main:Url={address}",
         $"--SocketHandoff:ControlSocketPath={directory.ControlPath}",
         "--SocketHandoff:Probation=00:00:00.2",
@@ -128,10 +128,8 @@ internal enum Lost
 /// <summary>What happens to a handoff, and what is to come of it.</summary>
 internal sealed record Fault
 {
-    private const int NoMoreDescriptors = 10;
-
     /// <summary>What is passed on in the place of the message, see <see cref="ControlProxy"/>.</summary>
-    public required Func<Pair, byte[], byte[]?> Meet { get; init; }
+    public required Func<Pair, byte[], Task<byte[]?>> Meet { get; init; }
 
     /// <summary>What the test does when it has happened.</summary>
     public Func<Pair, Task>? Recover { get; init; }
@@ -144,13 +142,13 @@ internal sealed record Fault
 
     public Lost Lost { get; init; }
 
-    /// <summary>One of the two may open nothing more until the handoff is over, for good or ill.</summary>
-    public static Fault OfFullTable(Func<Pair, AppProcess> victim, Lost lost) => new()
+    /// <summary>One of the two may open hardly anything more until the handoff is over, for good or ill.</summary>
+    public static Fault OfFullTable(Func<Pair, AppProcess> victim, int spare, Lost lost) => new()
     {
         Meet = (pair, frame) =>
         {
-            pair.Limit = TestLibc.LimitDescriptors(victim(pair).ProcessId, NoMoreDescriptors);
-            return frame;
+            pair.Limit = TestLibc.ForbidDescriptors(victim(pair).ProcessId, spare);
+            return Task.FromResult<byte[]?>(frame);
         },
         Recover = async pair =>
         {
