@@ -42,7 +42,7 @@ public sealed class SuccessorFaultTests
     {
         await using var directory = new TestDirectory();
         var address = new Uri($"http://127.0.0.1:{FreePort.Next()}");
-        var predecessor = FaultTable.Start(directory, address);
+        var predecessor = FaultTable.Start(directory, address, "--SocketHandoff:DrainTimeout=00:01:00");
         await predecessor.ServingAsync(1);
         var clients = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => RawHttp.ConnectAsync(address)));
         foreach (var client in clients)

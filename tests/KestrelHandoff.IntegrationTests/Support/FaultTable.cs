@@ -56,7 +56,8 @@ internal static class FaultTable
         await load.StopAsync();
     }
 
-    public static AppProcess Start(TestDirectory directory, Uri address) => directory.Start(
+    public static AppProcess Start(TestDirectory directory, Uri address, params string[] more) => directory.Start(
+    [
         $"--Kestrel:Endpoints:Main:Url={address}",
         $"--SocketHandoff:ControlSocketPath={directory.ControlPath}",
         "--SocketHandoff:Probation=00:00:00.2",
@@ -65,7 +66,9 @@ internal static class FaultTable
         "--SocketHandoff:ExchangeTimeout=00:00:04",
         "--SocketHandoff:CommitTimeout=00:00:04",
         "--SocketHandoff:ProbeTimeout=00:00:06",
-        "--SocketHandoff:ReadyTimeout=00:00:10");
+        "--SocketHandoff:ReadyTimeout=00:00:10",
+        .. more,
+    ]);
 
     /// <summary>Waits until the survivor has done with this row: it answers at the control path, and no handoff is under way.</summary>
     private static async Task CanHandOffAsync(TestDirectory directory, Uri address)
