@@ -38,10 +38,6 @@ public sealed class PredecessorFaultTests
         SuccessorServes = true,
     });
 
-    /// <summary>Whoever serves in the end: what the predecessor may still open is enough for a few clients, or for a probe.</summary>
-    [Fact]
-    public Task DescriptorTable_Full_SomebodyServes() => FaultTable.RunAsync(FaultTable.All, _ => Fault.OfFullTable(pair => pair.Predecessor, spare: 4, Lost.Nothing));
-
     /// <summary>Before it has offered everything, the predecessor leaves nothing to go on with: the successor binds anew.</summary>
     private static bool LeavesNothing(string message) => message is "hello" or "welcome" or "offer";
 }

@@ -35,7 +35,21 @@ public sealed class SuccessorFaultTests
     /// <summary>Whoever serves in the end: a successor may die of it, so not at its last word.</summary>
     [Fact]
     public Task DescriptorTable_Full_SomebodyServes() =>
-        FaultTable.RunAsync([.. FaultTable.UntilConfirmed.SkipLast(1)], _ => Fault.OfFullTable(pair => pair.Successor, spare: 0, Lost.Requests));
+        FaultTable.RunAsync([.. FaultTable.UntilConfirmed.SkipLast(1)], _ => new Fault
+        {
+            Meet = (pair, frame) =>
+            {
+                pair.Limit = TestLibc.ForbidDescriptors(pair.Successor.ProcessId, spare: 0);
+                return Task.FromResult<byte[]?>(frame);
+            },
+            Recover = async pair =>
+            {
+                await pair.Predecessor.Output.HearAsync("; this instance ", " serves, after ");
+                TestLibc.LimitDescriptors(pair.Successor.ProcessId, pair.Limit);
+            },
+            SuccessorServes = null,
+            Lost = Lost.Requests,
+        });
 
     [Fact]
     public async Task DescriptorTable_TooSmallForTheConnections_ThePredecessorServesThem()

@@ -144,23 +144,6 @@ internal sealed record Fault
     public bool StartsAnew { get; init; }
 
     public Lost Lost { get; init; }
-
-    /// <summary>One of the two may open hardly anything more until the handoff is over, for good or ill.</summary>
-    public static Fault OfFullTable(Func<Pair, AppProcess> victim, int spare, Lost lost) => new()
-    {
-        Meet = (pair, frame) =>
-        {
-            pair.Limit = TestLibc.ForbidDescriptors(victim(pair).ProcessId, spare);
-            return Task.FromResult<byte[]?>(frame);
-        },
-        Recover = async pair =>
-        {
-            await pair.Predecessor.Output.HearAsync("; this instance ", " serves, after ");
-            TestLibc.LimitDescriptors(victim(pair).ProcessId, pair.Limit);
-        },
-        SuccessorServes = null,
-        Lost = lost,
-    };
 }
 
 /// <summary>The two instances of a row.</summary>
