@@ -24,6 +24,24 @@ public sealed class MigrationTests
         }
     }
 
+    [Fact]
+    public async Task Idle_ThreeHandoffsWithoutARequest_EachPredecessorExitsAndTheLastAnswers()
+    {
+        await using var app = await MigratingApp.ServeAsync();
+        await using var silent = await app.ConnectAsync();
+        await using var idle = await app.ConnectAsync();
+        await idle.GetAsync("/");
+
+        for (var handoff = 1; handoff <= 3; handoff++)
+        {
+            await app.HandOffAsync();
+            await app.PredecessorExitsAsync();
+        }
+
+        Assert.Equal(new RawAnswer(200, IsLast: false, "4"), await idle.GetAsync("/"));
+        Assert.Equal(new RawAnswer(200, IsLast: false, "4"), await silent.GetAsync("/"));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -37,6 +55,20 @@ public sealed class MigrationTests
 
         await app.AssertMovesAsync(idle).OrHang();
         await app.PredecessorExitsAsync();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Idle_NeverAsked_MovesAtOnce(bool onUnixPath)
+    {
+        await using var app = await MigratingApp.ServeAsync(onUnixPath);
+        await using var silent = await app.ConnectAsync();
+
+        await app.HandOffAsync();
+        await app.PredecessorExitsAsync(); // although nothing was asked
+
+        Assert.Equal(new RawAnswer(200, IsLast: false, "2"), await silent.GetAsync("/"));
     }
 
     [Fact]

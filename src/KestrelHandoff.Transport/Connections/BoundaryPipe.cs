@@ -17,6 +17,9 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     /// <summary>The reader itself, for who takes what is left.</summary>
     public PipeReader Inner => input;
 
+    /// <summary>The server has ended a read of its own.</summary>
+    public bool IsReadCanceled { get; private set; }
+
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
         var read = connection.ReadAsync(input, cancellationToken);
@@ -54,6 +57,7 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
 
     public override void CancelPendingRead()
     {
+        IsReadCanceled = true;
         if (!connection.IsReadMadeUp) // that one is cancelled already
         {
             input.CancelPendingRead();

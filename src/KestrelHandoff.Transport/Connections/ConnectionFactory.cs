@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
@@ -11,6 +12,7 @@ namespace KestrelHandoff.Transport.Connections;
 internal sealed class ConnectionFactory : IDisposable
 {
     private readonly ConnectionLane[] _lanes;
+    private readonly ConcurrentDictionary<string, ConnectionOrigin> _origins = new();
     private readonly IReplayOutput? _replays;
     private readonly bool _noDelay;
     private uint _next;
@@ -43,7 +45,11 @@ internal sealed class ConnectionFactory : IDisposable
     public HandoffConnection Create(
         Socket socket, EndPoint? localEndPoint = null, EndPoint? remoteEndPoint = null, string? listenerName = null)
     {
-        var connection = new HandoffConnection(Prepare(socket), NextLane(), localEndPoint, remoteEndPoint, connectionId: null) { ListenerName = listenerName };
+        var connection = new HandoffConnection(Prepare(socket), NextLane(), localEndPoint, remoteEndPoint, connectionId: null)
+        {
+            Origin = OriginOf(listenerName),
+            IsUntouched = true,
+        };
         connection.Start(received: default);
         return connection;
     }
@@ -56,7 +62,7 @@ internal sealed class ConnectionFactory : IDisposable
         Func<PipeWriter, ReplayedOutput>? behind = moved.Replay is { } replay ? output => _replays!.Behind(output, replay) : null;
         var connection = new HandoffConnection(Prepare(moved.Socket), NextLane(), moved.LocalEndPoint, moved.RemoteEndPoint, moved.ConnectionId, behind)
         {
-            ListenerName = moved.ListenerName,
+            Origin = OriginOf(moved.ListenerName),
         };
         connection.Continue(moved.State, isBetween && moved.IsBetweenRequests);
         connection.Start(moved.Leftover, moved.Replay?.Request);
@@ -71,6 +77,9 @@ internal sealed class ConnectionFactory : IDisposable
             lane.Dispose();
         }
     }
+
+    private ConnectionOrigin? OriginOf(string? listenerName) =>
+        listenerName is null ? null : _origins.GetOrAdd(listenerName, static name => new ConnectionOrigin(name));
 
     private ConnectionLane NextLane() => _lanes[Interlocked.Increment(ref _next) % (uint)_lanes.Length];
 

@@ -72,6 +72,9 @@ internal static partial class ConnectionLog
     [LoggerMessage(508, LogLevel.Error, "Connection {ConnectionId}: unexpected exception in {Where}; the connection ends.")]
     public static partial void Unexpected(ILogger logger, string connectionId, string where, Exception exception);
 
+    [LoggerMessage(509, LogLevel.Warning, "Connection {ConnectionId}: held for the other instance, and its handler or its client did not get done in time; it is reset.")]
+    public static partial void NotReleased(ILogger logger, string connectionId);
+
     [LoggerMessage(500, LogLevel.Debug, "Connection {ConnectionId}: receiving pauses.", SkipEnabledCheck = true)]
     private static partial void ConnectionPause(ILogger logger, string connectionId);
 

@@ -14,6 +14,7 @@ internal sealed partial class HandoffConnection
     private bool _isHttp; // there was an exchange
     private bool _isDisposing;
     private bool _isBetween; // no byte of the next exchange was seen
+    private volatile bool _isUntouched; // nothing was received or sent
     private volatile bool _isWanted;
     private volatile bool _isHeld;
 
@@ -26,6 +27,12 @@ internal sealed partial class HandoffConnection
     /// <summary><see cref="Want"/> found it between two exchanges.</summary>
     public bool WasHeldAtOnce { get; private set; }
 
+    /// <summary>It is new, and no other instance has served it.</summary>
+    public bool IsUntouched
+    {
+        init => _isUntouched = value;
+    }
+
     /// <summary>The server begins an exchange. From here to its end the connection stays: for good, where exchanges overlap and none of them ends it.</summary>
     public void BeginExchange() => _isInExchange = _isHttp = true;
 
@@ -35,6 +42,10 @@ internal sealed partial class HandoffConnection
     {
         _isBetween = isWhole;
         _isInExchange = false;
+        if (Origin is { HasExchanges: false } origin)
+        {
+            origin.HasExchanges = true;
+        }
     }
 
     /// <summary>The connection was served before: by a predecessor, or by this instance.</summary>
@@ -124,14 +135,21 @@ internal sealed partial class HandoffConnection
         lock (_stopReceiving)
         {
             _isParked = false;
-            flush = _isHeld ? default : _input.FlushAsync();
-            return !_isHeld;
+            if (_isHeld)
+            {
+                flush = default;
+                return false;
+            }
+
+            _isUntouched = false;
+            flush = _input.FlushAsync();
+            return true;
         }
     }
 
     private bool TryHoldNeedsLock()
     {
-        if (!CanHoldNeedsLock() || !(_messages is { } messages ? messages.TryHold() : _isBetween && !_isInExchange))
+        if (!CanHoldNeedsLock() || !(_messages is { } messages ? messages.TryHold() : IsBetweenExchanges))
         {
             return false;
         }
@@ -140,10 +158,13 @@ internal sealed partial class HandoffConnection
         return true;
     }
 
+    /// <summary>Also before the first, where it is known that there will be exchanges: a server that speaks first, as of HTTP/2, has sent something.</summary>
+    private bool IsBetweenExchanges => !_isInExchange && (_isBetween || (_isUntouched && Origin is { HasExchanges: true }));
+
     /// <summary>Nobody works on what was received.</summary>
     private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
 
-    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsTransportReplaced && !_peerEnded;
+    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsTransportReplaced && !_peerEnded && !IsReplayRefused;
 
     private void HoldNeedsLock()
     {
@@ -165,6 +186,10 @@ internal sealed partial class HandoffConnection
         // Kestrel reads no further head after this, and ends the connection without a word where it waits for one
         // (Http1Connection.TryParseRequest: nothing of a request seen and no keep-alive).
         RequestClose();
+        if (_isUntouched && !IsReadMadeUp && !_ownTransport.IsReadCanceled)
+        {
+            _ownTransport.Inner.CancelPendingRead(); // of middleware that looks at a connection first, and has not heard of the close
+        }
     }
 
     private ValueTask<ReadResult> CanceledRead()

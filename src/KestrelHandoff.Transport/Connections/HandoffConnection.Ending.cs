@@ -166,7 +166,7 @@ internal sealed partial class HandoffConnection
         }
         catch (SocketException e) when (IsReset(e.SocketErrorCode))
         {
-            _peerEnded = true;
+            _peerEnded = _peerGone = true;
             ConnectionLog.ResetReceived(_lane.Logger, this);
             error = new ConnectionResetException(e.Message, e);
         }
@@ -185,8 +185,8 @@ internal sealed partial class HandoffConnection
             return false;
         }
 
-        _peerEnded = true;
         ConnectionLog.FinReceived(_lane.Logger, this);
+        _peerEnded = true;
         return true;
     }
 
@@ -198,7 +198,7 @@ internal sealed partial class HandoffConnection
 
     private Exception Unexpected(Exception error)
     {
-        _peerEnded = true;
+        _peerEnded = _peerGone = true;
         if (_phase != Phase.Ended)
         {
             ConnectionLog.Failed(_lane.Logger, this, error);
@@ -227,7 +227,7 @@ internal sealed partial class HandoffConnection
     }
 
     /// <summary>Not while the socket is being let go: Kestrel would drop what the application still writes.</summary>
-    private bool MustFireConnectionClosed() => _phase is not (Phase.Stopped or Phase.Releasing) || _peerEnded || _readerGone;
+    private bool MustFireConnectionClosed() => _phase != Phase.Releasing || _peerEnded || _readerGone;
 
     private void FireConnectionClosed()
     {

@@ -9,13 +9,6 @@ internal sealed partial class HandoffConnection
 {
     private TaskCompletionSource<ReleasedConnection?>? _release;
 
-    /// <summary>
-    /// Receives no more: what was received is in the input, which then ends. From here on Abort is ignored, because Kestrel
-    /// aborts connections that end early; the application may go on to write. <see cref="ReleaseAsync"/> or DisposeAsync follows.
-    /// </summary>
-    /// <returns>False when the connection has ended, or its transport was replaced: it stays as it is.</returns>
-    public bool StopReceiving() => TryStop(Phase.Stopped);
-
     /// <summary>Stops receiving, sends what the application has written, and gives the socket away.</summary>
     /// <param name="cancellationToken">Gives up: the connection is aborted. The wait is for a peer that does not read.</param>
     /// <returns>
@@ -25,7 +18,7 @@ internal sealed partial class HandoffConnection
     /// <remarks>The application must be done: no read or write under way, no read without its AdvanceTo.</remarks>
     public async ValueTask<ReleasedConnection?> ReleaseAsync(CancellationToken cancellationToken = default)
     {
-        if (!TryStop(Phase.Releasing))
+        if (!TryBeginRelease())
         {
             return null;
         }
@@ -53,30 +46,27 @@ internal sealed partial class HandoffConnection
         return released;
     }
 
-    /// <summary>Aborts a connection that was stopped and does not get done; one that was released stays so.</summary>
+    /// <summary>Aborts a connection that is held and does not get done; one that was released stays so.</summary>
     public void GiveUpRelease()
     {
         if (TryEnd(new ConnectionAbortedException("The connection was not released in time."), evenIfStopped: true))
         {
+            ConnectionLog.NotReleased(_lane.Logger, ConnectionId);
             _output.CancelPendingRead();
         }
     }
 
-    private bool TryStop(Phase phase)
+    private bool TryBeginRelease()
     {
         lock (_stopReceiving)
         {
-            if (IsTransportReplaced || _phase is not Phase.Live and not Phase.Stopped || _phase == phase)
+            if (IsTransportReplaced || _phase is not Phase.Live and not Phase.Stopped)
             {
                 return false;
             }
 
-            if (phase == Phase.Releasing)
-            {
-                _release = new TaskCompletionSource<ReleasedConnection?>(TaskCreationOptions.RunContinuationsAsynchronously);
-            }
-
-            _phase = phase;
+            _release = new TaskCompletionSource<ReleasedConnection?>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _phase = Phase.Releasing;
         }
 
         _stopReceiving.Cancel();
@@ -91,7 +81,9 @@ internal sealed partial class HandoffConnection
             return null; // failed or given up meanwhile: the input ends with that error
         }
 
-        var leftover = _peerEnded || _readerGone ? null : TakeLeftover();
+        // FIN that came as it was held is nobody's yet: who takes the socket reads it again, after what the client had sent before.
+        var hasEnded = _isHeld ? _peerGone : _peerEnded;
+        var leftover = hasEnded || _readerGone ? null : TakeLeftover();
         lock (_stopReceiving)
         {
             if (_phase != Phase.Releasing)
@@ -118,10 +110,13 @@ internal sealed partial class HandoffConnection
             ListenerName = ListenerName,
             LocalEndPoint = LocalEndPoint,
             RemoteEndPoint = RemoteEndPoint,
-            State = _belongings?.Left ?? (replay is null ? null : []),
+            State = StateOf(_belongings?.Left ?? (replay is null ? null : [])),
             Replay = replay,
         };
     }
+
+    /// <summary>An array that is null would turn into a state of no bytes by itself, and with one a connection waits for no request.</summary>
+    internal static ReadOnlyMemory<byte>? StateOf(byte[]? state) => state is null ? default(ReadOnlyMemory<byte>?) : state.AsMemory();
 
     /// <summary>What the application has not consumed.</summary>
     /// <returns><see langword="null"/> when it cannot be told, because the application completed the input or still reads.</returns>

@@ -30,10 +30,10 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private volatile Exception? _endReason;
     private volatile Phase _phase;
     private volatile bool _peerEnded; // FIN, reset, or an error that leaves nothing to receive
+    private volatile bool _peerGone; // one of the latter two: nobody can go on with the socket
     private volatile bool _readerGone; // the application completed its input: what it had not consumed is lost
     private bool _closedFired;
     private bool _disposed;
-    private readonly ReplayedOutput? _replayed;
     private bool _lingers;
 
     public HandoffConnection(
@@ -58,7 +58,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     {
         Live,
 
-        /// <summary>Receives no more and ignores Abort; the application still writes.</summary>
+        /// <summary>Held: receives no more and ignores Abort; the application still writes.</summary>
         Stopped,
 
         /// <summary>As Stopped; the application is done, the end of its output does not shut the socket down.</summary>
@@ -72,7 +72,10 @@ internal sealed partial class HandoffConnection : ConnectionContext
     }
 
     /// <summary>The name of the listener that it came by.</summary>
-    public string? ListenerName { get; init; }
+    public string? ListenerName => Origin?.ListenerName;
+
+    /// <summary>What it has in common with the others of its listener; null if it came by none.</summary>
+    public ConnectionOrigin? Origin { get; init; }
 
     /// <summary>Where this connection is in its registry's list.</summary>
     internal ref ConnectionRegistry.LinkPair Links => ref _links;
@@ -98,25 +101,6 @@ internal sealed partial class HandoffConnection : ConnectionContext
         {
             // only after the reason is set, so that the send loop does not find one of its own
             _output.CancelPendingRead();
-        }
-    }
-
-    private async Task ReceiveAfterAsync(ReadOnlyMemory<byte> received)
-    {
-        await _input.WriteAsync(received);
-        await ReceiveAsync();
-    }
-
-    private async Task ReceiveAfterReplayAsync(ReplayedOutput replayed, ReadOnlyMemory<byte> request, ReadOnlyMemory<byte> received)
-    {
-        await _input.WriteAsync(request);
-        if (await replayed.IsSame)
-        {
-            await ReceiveAfterAsync(received);
-        }
-        else
-        {
-            _input.Complete();
         }
     }
 
@@ -160,7 +144,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
             return; // the server must not see an end: what it has not read goes along
         }
 
-        _input.Complete(_phase == Phase.Ended ? _endReason : error);
+        EndInput(error);
         if (MustFireConnectionClosed())
         {
             // away from the I/O thread: what the application registered may block
@@ -168,6 +152,8 @@ internal sealed partial class HandoffConnection : ConnectionContext
             FireConnectionClosed();
         }
     }
+
+    private void EndInput(Exception? error) => _input.Complete(_phase == Phase.Ended ? _endReason : error);
 
     private QuietAwait ReceiveQuietly(Memory<byte> buffer) => new(_socket.ReceiveAsync(buffer, SocketFlags.None, _stopReceiving.Token));
 
@@ -232,6 +218,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
     private ValueTask<SocketError> SendWithRentedAsync(in ReadOnlySequence<byte> bytes)
     {
+        _isUntouched = false;
         _sender = _lane.Senders.Rent();
         return _sender.SendAsync(_socket, bytes);
     }

@@ -83,7 +83,7 @@ internal sealed class Arrivals(ListenerTable listeners, ConnectionFactory connec
                 ListenerName = listeners.Listeners.FirstOrDefault(listener => (isReturn ? listener.Name : listener.Descriptor.AdoptedFrom) == moved.Listener)?.Name,
                 LocalEndPoint = null,
                 RemoteEndPoint = IPEndPoint.TryParse(moved.Remote ?? "", out var remote) ? remote : null,
-                State = moved.State is { } state ? state : null,
+                State = HandoffConnection.StateOf(moved.State),
                 Replay = moved.Replay is { } replay ? new(replay.Request, replay.Answer) : null,
             },
             isBetween: true);

@@ -77,7 +77,17 @@ internal sealed class Migration(
     public Task WhenSettledAsync(CancellationToken cancellationToken) => WhenFewerAsync(1, cancellationToken);
 
     /// <summary>The time is up: what is not sent by now is closed.</summary>
-    public void GiveUp() => _giveUp.Cancel();
+    public void GiveUp()
+    {
+        _giveUp.Cancel();
+        foreach (var connection in registry.Snapshot())
+        {
+            if (connection.IsHeld)
+            {
+                connection.GiveUpRelease(); // its handler or its client has not got done, and Kestrel's own abort is ignored while it is held
+            }
+        }
+    }
 
     public void Dispose() => _giveUp.Dispose();
 

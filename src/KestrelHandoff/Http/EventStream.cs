@@ -52,6 +52,7 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
     /// <summary>Whether the request asks for events, as browsers do; others have streams that nobody could cut.</summary>
     public static bool IsWanted(HttpContext context) =>
         context.Request.Headers.Accept is { Count: > 0 } accept
+        && !HttpMethods.IsHead(context.Request.Method) // its answer is over with the head, whatever that says
         && accept.ToString().Contains(EventStreamAnswer.ContentType, StringComparison.OrdinalIgnoreCase)
         && context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true };
 

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
@@ -15,6 +16,7 @@ internal static class Exchanges
     public static Task RunAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {
         connection.BeginExchange();
+        var body = BodyOf(context);
         Task running;
         try
         {
@@ -25,20 +27,20 @@ internal static class Exchanges
         }
         catch
         {
-            connection.EndExchange(IsBodyRead(context)); // Kestrel answers 500 and reads on
+            connection.EndExchange(IsRead(body, context)); // Kestrel answers 500 and reads on
             throw;
         }
 
         if (!running.IsCompletedSuccessfully)
         {
-            return AwaitAsync(connection, running, context);
+            return AwaitAsync(connection, running, body, context);
         }
 
-        connection.EndExchange(IsBodyRead(context));
+        connection.EndExchange(IsRead(body, context));
         return Task.CompletedTask;
     }
 
-    private static async Task AwaitAsync(HandoffConnection connection, Task running, HttpContext context)
+    private static async Task AwaitAsync(HandoffConnection connection, Task running, PipeReader? body, HttpContext context)
     {
         try
         {
@@ -46,14 +48,18 @@ internal static class Exchanges
         }
         finally
         {
-            connection.EndExchange(IsBodyRead(context));
+            connection.EndExchange(IsRead(body, context));
         }
     }
 
+    /// <summary>The body as Kestrel has it: once the app has put a stream of its own in its place, the request has a reader over that one.</summary>
+    private static PipeReader? BodyOf(HttpContext context) =>
+        context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true } ? context.Request.BodyReader : null;
+
     /// <summary>What the app has left of the body Kestrel reads after this, and then waits for nobody knows which bytes: the connection stays.</summary>
-    private static bool IsBodyRead(HttpContext context)
+    private static bool IsRead(PipeReader? body, HttpContext context)
     {
-        if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
+        if (body is null)
         {
             return true;
         }
@@ -63,9 +69,13 @@ internal static class Exchanges
             return false; // its body is whatever comes, the next request too
         }
 
+        if (WaitsToBeAsked(context))
+        {
+            return false; // a look at the body would have Kestrel ask for it
+        }
+
         try
         {
-            var body = context.Request.BodyReader;
             while (body.TryRead(out var read))
             {
                 body.AdvanceTo(read.Buffer.End); // even over nothing: Kestrel holds it for a read under way otherwise
@@ -82,4 +92,13 @@ internal static class Exchanges
 
         return false;
     }
+
+    /// <summary>
+    /// The client sends its body after a "100 Continue" (RFC 9110 §10.1.1), and the app has answered without one. Kestrel sends it with the first read of
+    /// the body (Http1ChunkedEncodingMessageBody.PumpAsync), unless the answer has begun.
+    /// </summary>
+    private static bool WaitsToBeAsked(HttpContext context) =>
+        context.Request.Headers.Expect.Count > 0
+        && !context.Response.HasStarted
+        && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is not { IsReadOnly: true }; // it becomes so with the first read
 }

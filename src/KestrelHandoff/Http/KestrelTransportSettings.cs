@@ -8,6 +8,9 @@ namespace KestrelHandoff.Http;
 /// <summary>What an app has set with <c>UseSockets(options => …)</c> goes for this transport too.</summary>
 internal static class KestrelTransportSettings
 {
+    /// <summary>SocketTransportOptions.FinOnErrorSwitch: Kestrel has no other setting for it.</summary>
+    private const string FinOnErrorSwitch = "Microsoft.AspNetCore.Server.Kestrel.FinOnError";
+
     private static readonly Func<System.Net.EndPoint, System.Net.Sockets.Socket> KestrelsOwn = SocketTransportOptions.CreateDefaultBoundListenSocket;
 
     public static TransportSettings Create(IServiceProvider services)
@@ -21,6 +24,7 @@ internal static class KestrelTransportSettings
             Backlog = sockets.Backlog,
             MaxReadBufferSize = sockets.MaxReadBufferSize,
             MaxWriteBufferSize = sockets.MaxWriteBufferSize,
+            FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out var finOnError) && finOnError,
             UnsafePreferInlineScheduling = sockets.UnsafePreferInlineScheduling,
             CreateBoundListenSocket = sockets.CreateBoundListenSocket.Method == KestrelsOwn.Method ? null : sockets.CreateBoundListenSocket,
         };

@@ -3,8 +3,8 @@ using KestrelHandoff.Transport.Connections;
 namespace KestrelHandoff.Http;
 
 /// <summary>
-/// The stream under a WebSocket. No read goes beyond the end of a frame: between two messages everything that was read has been given to
-/// the app, and everything else is still the connection's. There it can be held.
+/// The stream under a WebSocket. If it can move no read goes beyond the end of a frame: between two messages everything that was read has
+/// been given to the app, and everything else is still the connection's. There it can be held.
 /// </summary>
 internal sealed class WebSocketStream(Stream inner, HandoffConnection connection, Replay? replay, Action cancel) : Stream, IMessages
 {
@@ -16,6 +16,7 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
     private bool _hasEnded; // the app is done with it
     private TaskCompletionSource? _readEnded;
     private volatile bool _isHeld;
+    private bool _hasReaderHeard; // that it is held
     private Goodbye _goodbye;
 
     private enum Goodbye : byte
@@ -88,25 +89,9 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
         _ = SendGoodbyeAsync();
     }
 
-    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-    {
-        _isReading = true;
-        try
-        {
-            var count = await inner.ReadAsync(buffer[..Math.Min(buffer.Length, _received.ToFrameEnd)], cancellationToken);
-            _received.Pass(buffer.Span[..count]);
-            return count;
-        }
-        catch (Exception e) when (_isHeld)
-        {
-            cancel();
-            throw Moved(e);
-        }
-        finally
-        {
-            EndRead();
-        }
-    }
+    /// <summary>Frame by frame, which costs reads, only where somebody will ask where a frame ends.</summary>
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        replay is null ? inner.ReadAsync(buffer, cancellationToken) : ReadInFrameAsync(buffer, cancellationToken);
 
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -189,6 +174,28 @@ internal sealed class WebSocketStream(Stream inner, HandoffConnection connection
         lock (_sync)
         {
             return _isReading ? (_readEnded ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Task.CompletedTask;
+        }
+    }
+
+    private async ValueTask<int> ReadInFrameAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        _isReading = true;
+        try
+        {
+            var count = await inner.ReadAsync(buffer[..Math.Min(buffer.Length, _received.ToFrameEnd)], cancellationToken);
+            _received.Pass(buffer.Span[..count]);
+            return count;
+        }
+        catch (Exception e) when (_isHeld)
+        {
+            cancel();
+
+            // Once: cancelled, the WebSocket stays open, and a handler that reads as long as it is would never end.
+            throw Interlocked.Exchange(ref _hasReaderHeard, true) ? new IOException(Moved(e).Message, e) : Moved(e);
+        }
+        finally
+        {
+            EndRead();
         }
     }
 

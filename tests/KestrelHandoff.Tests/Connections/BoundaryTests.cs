@@ -1,8 +1,10 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net.Sockets;
 using System.Text;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Tests.Connections;
 
@@ -143,6 +145,31 @@ public sealed class BoundaryTests
     }
 
     [Fact]
+    public async Task Want_ClientEndsItsSideAtThatMoment_WhatItHasSentGoesAlongAndTheEndIsReadAgain()
+    {
+        var logger = new FinLogger();
+        await using var pair = await CreateAsync(logger);
+        await pair.SendAsync("onetwo");
+        Assert.Equal("one", await pair.Connection.ReadTextAsync(3));
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: true);
+        var held = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        logger.OnFin = () =>
+        {
+            Want(pair);
+            _ = Read(pair);
+            held.SetResult(pair.Connection.IsHeld);
+        };
+        pair.Client.Shutdown(SocketShutdown.Send);
+        Assert.True(await held.Task.OrHang());
+        using var released = await TakeAsync(pair);
+        Assert.Equal("two", Text(released));
+        Assert.Empty(await released.Socket.ReceiveToEndAsync());
+        await released.Socket.SendAsync("answer"u8.ToArray(), SocketFlags.None).OrHang();
+        Assert.Equal("answer", await pair.Client.ReceiveTextAsync(6));
+    }
+
+    [Fact]
     public async Task Adopted_WithoutAnExchange_CanMoveOn()
     {
         await using var pair = await CreateAsync();
@@ -154,9 +181,9 @@ public sealed class BoundaryTests
         await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
     }
 
-    private static async Task<ConnectionPair> CreateAsync()
+    private static async Task<ConnectionPair> CreateAsync(ILogger? logger = null)
     {
-        var pair = await ConnectionPair.CreateAsync();
+        var pair = await ConnectionPair.CreateAsync(logger: logger);
         pair.Connection.Features.Set<IConnectionLifetimeNotificationFeature>(new Server(pair.Connection));
         return pair;
     }
@@ -192,6 +219,28 @@ public sealed class BoundaryTests
     }
 
     private static string Text(ReleasedConnection released) => Encoding.ASCII.GetString(released.Leftover.Span);
+
+    /// <summary>Does something while FIN is being received.</summary>
+    private sealed class FinLogger : ILogger
+    {
+        private const int FinReceived = 502;
+
+        public Action OnFin { get; set; } = static () => { };
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (eventId.Id == FinReceived)
+            {
+                OnFin();
+            }
+        }
+    }
 
     /// <summary>Kestrel's part in a close that is asked for: the read that waits for the next request ends.</summary>
     private sealed class Server(HandoffConnection connection) : IConnectionLifetimeNotificationFeature

@@ -63,7 +63,6 @@ public sealed class ConnectionFeaturesTests
         pair.Connection.Transport = new BoundaryPipe(pair.Connection, own.Input, own.Output);
         pair.Connection.Transport = own;
         Assert.True(pair.Connection.IsTransportReplaced);
-        Assert.False(pair.Connection.StopReceiving());
         Assert.Null(await pair.ReleaseAsync());
     }
 

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using KestrelHandoff.Transport.Connections;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KestrelHandoff.Tests.Connections;
@@ -27,12 +28,21 @@ internal sealed class ConnectionPair : IAsyncDisposable
     public HandoffConnection Connection { get; }
 
     public static async Task<ConnectionPair> CreateAsync(
-        TransportSettings? settings = null, ReadOnlyMemory<byte> received = default, TimeProvider? time = null, int? clientBuffer = null)
+        TransportSettings? settings = null,
+        ReadOnlyMemory<byte> received = default,
+        TimeProvider? time = null,
+        int? clientBuffer = null,
+        string? listenerName = null,
+        ILogger? logger = null)
     {
         var registry = new ConnectionRegistry();
-        var factory = new ConnectionFactory(settings ?? new TransportSettings(), null, NullLogger.Instance, registry, time);
+        var factory = new ConnectionFactory(settings ?? new TransportSettings(), null, logger ?? NullLogger.Instance, registry, time);
         var (client, server) = await ConnectAsync(clientBuffer);
-        return new ConnectionPair(factory, registry, client, received.IsEmpty ? factory.Create(server) : factory.Adopt(Moved(server, received), isBetween: false));
+        return new ConnectionPair(
+            factory,
+            registry,
+            client,
+            received.IsEmpty ? factory.Create(server, listenerName: listenerName) : factory.Adopt(Moved(server, received), isBetween: false));
     }
 
     public static async Task<(Socket Client, Socket Server)> ConnectAsync(int? clientBuffer = null)
@@ -50,11 +60,21 @@ internal sealed class ConnectionPair : IAsyncDisposable
         return (client, await listener.AcceptAsync().OrHang());
     }
 
+    /// <summary>A replayed connection, whose server's answers are what <paramref name="replays"/> makes of them.</summary>
+    public static async Task<ConnectionPair> ReplayAsync(IReplayOutput replays, string request, string answer, string received = "")
+    {
+        var registry = new ConnectionRegistry();
+        var factory = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, registry, replays: replays);
+        var (client, server) = await ConnectAsync();
+        var moved = Moved(server, Encoding.ASCII.GetBytes(received), new Replay(Encoding.ASCII.GetBytes(request), answer));
+        return new ConnectionPair(factory, registry, client, factory.Adopt(moved, isBetween: true));
+    }
+
     /// <summary>A connection of the same factory, for a socket that was released.</summary>
     public HandoffConnection Adopt(ReleasedConnection released) =>
         _factory.Adopt(released, isBetween: false);
 
-    private static ReleasedConnection Moved(Socket socket, ReadOnlyMemory<byte> received) => new()
+    private static ReleasedConnection Moved(Socket socket, ReadOnlyMemory<byte> received, Replay? replay = null) => new()
     {
         Socket = socket,
         Leftover = received,
@@ -62,6 +82,7 @@ internal sealed class ConnectionPair : IAsyncDisposable
         ListenerName = null,
         LocalEndPoint = null,
         RemoteEndPoint = null,
+        Replay = replay,
     };
 
     /// <summary>Has the client send <paramref name="text"/>.</summary>

@@ -1,7 +1,9 @@
 using System.IO.Pipelines;
+using System.Net.Sockets;
 using System.Text;
 using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
+using Microsoft.AspNetCore.Connections;
 
 namespace KestrelHandoff.Tests.Connections;
 
@@ -72,10 +74,36 @@ public sealed class HandOffTests
         await using var pair = await ConnectionPair.CreateAsync();
         Want(pair);
         Assert.True(Feature(pair).TryHandOff());
+        pair.Connection.Abort(new ConnectionAbortedException("on the way out"));
         await pair.WriteAsync("last words");
+        Assert.False(pair.Connection.ConnectionClosed.IsCancellationRequested);
         using var released = await pair.ReleaseAsync();
+        Assert.True(pair.Connection.ConnectionClosed.IsCancellationRequested);
         Assert.Equal("last words", await pair.Client.ReceiveTextAsync(10));
         await ConnectionReading.AssertUntouchedAsync(pair.Client, released!.Socket);
+    }
+
+    [Fact]
+    public async Task TryHandOff_NobodyTakesIt_EndsAsUsual()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        Want(pair);
+        Assert.True(Feature(pair).TryHandOff());
+        await pair.WriteAsync("bye");
+        await pair.Connection.Transport.Output.CompleteAsync();
+        await pair.Connection.DisposeAsync().OrHang();
+        Assert.Equal("bye"u8.ToArray(), await pair.Client.ReceiveToEndAsync());
+    }
+
+    [Fact]
+    public async Task GiveUpRelease_Held_Resets()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        Want(pair);
+        Assert.True(Feature(pair).TryHandOff());
+        pair.Connection.GiveUpRelease();
+        await Assert.ThrowsAsync<SocketException>(pair.Client.ReceiveToEndAsync);
+        Assert.Null(await pair.ReleaseAsync());
     }
 
     [Fact]

@@ -19,6 +19,7 @@ public sealed class ReleaseTests
         var released = await pair.ReleaseAsync();
         Assert.NotNull(released);
         Assert.Equal(0, released.Leftover.Length);
+        Assert.Null(released.State);
         Assert.Equal(pair.Client.LocalEndPoint, released.RemoteEndPoint);
 
         using var duplicate = TestLibc.Duplicate(released.Socket);

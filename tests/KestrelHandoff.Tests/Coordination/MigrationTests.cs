@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using KestrelHandoff.Tests.Connections;
 using KestrelHandoff.Tests.Listeners;
+using KestrelHandoff.Tests.Support;
 using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
@@ -14,6 +15,7 @@ namespace KestrelHandoff.Tests.Coordination;
 public sealed class MigrationTests : IAsyncDisposable
 {
     private readonly ConnectionRegistry _registry = new();
+    private readonly RecordingLogger<ConnectionFactory> _connectionLog = new();
     private readonly ConnectionFactory _connections;
     private readonly ListenerTable _table = new(NullLogger<ListenerTable>.Instance);
     private readonly HandoffListenerFactory _factory;
@@ -21,7 +23,7 @@ public sealed class MigrationTests : IAsyncDisposable
 
     public MigrationTests()
     {
-        _connections = new(new TransportSettings(), null, NullLogger.Instance, _registry);
+        _connections = new(new TransportSettings(), null, _connectionLog, _registry);
         _factory = new(_table, _connections, new TransportSettings(), NullLogger<HandoffListenerFactory>.Instance, TimeProvider.System);
         _migration = new(_registry, _connections, _table, TimeProvider.System, NullLogger<Migration>.Instance);
     }
@@ -69,6 +71,28 @@ public sealed class MigrationTests : IAsyncDisposable
         client.Dispose();
     }
 
+    [Fact]
+    public async Task GiveUp_HandlerHasNotEnded_ConnectionIsResetAndNamed()
+    {
+        var (_, client, connection) = await HoldAsync(new(SentAsync, NeverAsync));
+        _migration.GiveUp();
+        await Assert.ThrowsAsync<SocketException>(client.ReceiveToEndAsync);
+        Assert.Contains(connection.ConnectionId, (await _connectionLog.NextAsync(509)).Text, StringComparison.Ordinal);
+        await connection.DisposeAsync().OrHang();
+        Assert.Equal((0, 0), (_migration.Count, _registry.Count));
+    }
+
+    [Fact]
+    public async Task GiveUp_ConnectionIsNotHeld_IsLeftToItsServer()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        using var client = await Clients.ConnectAsync(listener.EndPoint);
+        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        _migration.GiveUp();
+        await connection.WriteAsync("on");
+        Assert.Equal("on", await client.ReceiveTextAsync(2));
+    }
+
     public async ValueTask DisposeAsync()
     {
         _migration.Dispose();
@@ -86,12 +110,18 @@ public sealed class MigrationTests : IAsyncDisposable
 
     private async Task<(HandoffListener Listener, Socket Client)> GiveAsync(MigrationLine line)
     {
+        var (listener, client, connection) = await HoldAsync(line);
+        await connection.DisposeAsync().OrHang();
+        return (listener, client);
+    }
+
+    private async Task<(HandoffListener Listener, Socket Client, HandoffConnection Connection)> HoldAsync(MigrationLine line)
+    {
         var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
         var client = await Clients.ConnectAsync(listener.EndPoint);
         var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
         _migration.Begin(line, new Dictionary<string, string> { [listener.Name] = listener.Name });
         Assert.True(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
-        await connection.DisposeAsync().OrHang();
-        return (listener, client);
+        return (listener, client, connection);
     }
 }

@@ -1,0 +1,114 @@
+using System.IO.Pipelines;
+using KestrelHandoff.Transport.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace KestrelHandoff.Tests.Connections;
+
+/// <summary>A connection on which nothing was said changes hands where it is known that its client speaks first. The test plays the server.</summary>
+public sealed class FirstExchangeTests
+{
+    [Fact]
+    public async Task Want_OthersOfItsListenerHaveHadExchanges_GivesTheSocketAway()
+    {
+        await using var pair = await CreateAsync();
+        pair.Connection.Features.Set<IConnectionLifetimeNotificationFeature>(new Server(pair.Connection));
+        var read = Read(pair);
+        Assert.True(Want(pair));
+        Assert.True((await read).IsCanceled);
+        pair.Connection.Transport.Input.AdvanceTo((await read).Buffer.Start);
+        using var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        Assert.True(released.IsBetweenRequests);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
+    }
+
+    [Fact]
+    public async Task Want_BeforeItsFirstRead_IsTakenThere()
+    {
+        await using var pair = await CreateAsync();
+        Assert.False(Want(pair));
+        Assert.True((await Read(pair)).IsCanceled);
+        Assert.True(pair.Connection.IsHeld);
+    }
+
+    [Fact]
+    public async Task Want_NoExchangeOnItsListener_Stays()
+    {
+        await using var pair = await CreateAsync(hasExchanges: false);
+        _ = Read(pair);
+        Assert.False(Want(pair)); // of a protocol of the app's own, perhaps: its handler would not end
+        Assert.False(pair.Connection.IsHeld);
+    }
+
+    [Fact]
+    public async Task EndExchange_FirstOfAListener_IsKnownToItsOtherConnections()
+    {
+        await using var pair = await CreateAsync(hasExchanges: false);
+        pair.Connection.BeginExchange();
+        Assert.False(pair.Connection.Origin!.HasExchanges); // HTTP/2 and TLS begin and never end
+        pair.Connection.EndExchange(isWhole: false);
+        Assert.True(pair.Connection.Origin.HasExchanges);
+    }
+
+    [Fact]
+    public async Task Want_ServerHasSpokenFirst_Stays()
+    {
+        await using var pair = await CreateAsync();
+        await pair.WriteAsync("SETTINGS");
+        Assert.Equal("SETTINGS", await pair.Client.ReceiveTextAsync(8));
+        _ = Read(pair);
+        Assert.False(Want(pair));
+    }
+
+    [Fact]
+    public async Task Want_ClientHasBegun_Stays()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("PROXY");
+        Assert.Equal("PROXY", await pair.Connection.ReadTextAsync(5));
+        _ = Read(pair);
+        Assert.False(Want(pair)); // what was read is not there for the next server
+    }
+
+    [Fact]
+    public async Task Want_UnderMiddlewareOfTheConnection_Stays()
+    {
+        await using var pair = await CreateAsync();
+        _ = Read(pair);
+        pair.Connection.Transport = new BoundaryPipe(pair.Connection, pair.Connection.Transport.Input, pair.Connection.Transport.Output);
+        Assert.False(Want(pair));
+    }
+
+    [Fact]
+    public async Task Want_MiddlewareLooksAtItFirst_ItsReadEndsThough()
+    {
+        await using var pair = await CreateAsync(); // and nobody has heard of the close
+        var read = Read(pair);
+        Assert.True(Want(pair));
+        Assert.True((await read).IsCanceled);
+        pair.Connection.Transport.Input.AdvanceTo((await read).Buffer.Start);
+        Assert.True((await Read(pair)).IsCompleted); // it looks on
+        pair.Connection.Transport.Input.AdvanceTo(default);
+        using var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
+    }
+
+    private static async Task<ConnectionPair> CreateAsync(bool hasExchanges = true)
+    {
+        var pair = await ConnectionPair.CreateAsync(listenerName: "tcp:*:80");
+        pair.Connection.Origin!.HasExchanges = hasExchanges;
+        return pair;
+    }
+
+    private static Task<ReadResult> Read(ConnectionPair pair) => pair.Connection.Transport.Input.ReadAsync().AsTask().OrHang();
+
+    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask);
+
+    private sealed class Server(HandoffConnection connection) : IConnectionLifetimeNotificationFeature
+    {
+        public CancellationToken ConnectionClosedRequested { get; set; }
+
+        public void RequestClose() => connection.Transport.Input.CancelPendingRead();
+    }
+}
