@@ -102,6 +102,51 @@ public sealed class FailureTests
     }
 
     [Fact]
+    public async Task Post_DescriptorTableFull_BadGatewaySaysSoAndTheNextWorks()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        var client = await app.ClientAsync();
+        await client.TextAsync("/"); // connected while it can be
+        var limit = TestLibc.ForbidDescriptors(app.ProcessId, spare: 4); // less than the pipes of a process
+
+        var answer = await client.PostHandoffAsync();
+
+        TestLibc.LimitDescriptors(app.ProcessId, limit);
+        Assert.Equal((HttpStatusCode.BadGateway, "launchFailed"), (answer.Status, answer.Text("report.failure")));
+        Assert.Contains("oo many open files", answer.Text("detail"), StringComparison.Ordinal);
+        await AssertNextHandoffWorksAsync(directory, app, client);
+    }
+
+    [Fact]
+    public async Task Post_RuntimeDirectoryFull_BadGatewayNamesItAndTheNextWorks()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "a full file system of its own needs root");
+        await using var directory = new TestDirectory();
+        var runtime = Directory.CreateDirectory(directory.File("runtime")).FullName;
+        await ChildProcess.RunAsync("mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=2,mode=0700", "none", runtime);
+        try
+        {
+            var app = directory.Start(new AppSettings { Environment = new Dictionary<string, string> { ["RUNTIME_DIRECTORY"] = runtime } });
+            await app.ServingAsync(1);
+            var client = await app.ClientAsync();
+            await File.WriteAllTextAsync(Path.Combine(runtime, "last inode"), "", TestContext.Current.CancellationToken);
+
+            var answer = await client.PostHandoffAsync();
+
+            Assert.Equal((HttpStatusCode.BadGateway, "launchFailed"), (answer.Status, answer.Text("report.failure")));
+            Assert.Contains(runtime, answer.Text("detail"), StringComparison.Ordinal);
+            Assert.Contains("No space left on device", answer.Text("detail"), StringComparison.Ordinal);
+            File.Delete(Path.Combine(runtime, "last inode"));
+            await AssertNextHandoffWorksAsync(directory, app, client);
+        }
+        finally
+        {
+            await ChildProcess.RunAsync("umount", "--lazy", runtime);
+        }
+    }
+
+    [Fact]
     public async Task Post_WorkingDirectoryGone_BadGatewayNamesIt()
     {
         await using var directory = new TestDirectory();

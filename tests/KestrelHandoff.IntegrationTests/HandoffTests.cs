@@ -159,6 +159,62 @@ public sealed class HandoffTests
     }
 
     [Fact]
+    public async Task Sigusr2_WhileAPostRuns_RefusedWithWhoAndSince()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        directory.SetFault("hang-in-start");
+        var running = (await app.ClientAsync()).HandOffAsync();
+        var successor = (await app.Output.HearAsync("hangs ")).Split(' ')[1];
+
+        TestLibc.Kill(app.ProcessId, TestLibc.SigUsr2);
+
+        Assert.Matches($@"SIGUSR2 started no handoff: A handoff to process {successor} is under way: Offering since \d\d:\d\d:\d\dZ", await app.Output.HearAsync("SIGUSR2 started no"));
+        directory.SetFault("");
+        await running;
+    }
+
+    [Fact]
+    public async Task IndependentSuccessor_WhileAPostRuns_RefusedWithWhoAndSince()
+    {
+        await using var directory = new TestDirectory();
+        string[] arguments = ["--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0", $"--SocketHandoff:ControlSocketPath={directory.ControlPath}"];
+        var app = await directory.ServeAsync(arguments);
+        directory.SetFault("hang-in-start");
+        var running = (await app.ClientAsync()).HandOffAsync();
+        var successor = (await app.Output.HearAsync("hangs ")).Split(' ')[1];
+
+        var independent = directory.Start(arguments);
+
+        Assert.NotEqual(0, await independent.ExitCodeAsync());
+        await independent.Error.EndAsync();
+        Assert.Matches($@"A handoff to process {successor} is under way: Offering since \d\d:\d\d:\d\dZ", independent.Error.Text + independent.Output.Text);
+        directory.SetFault("");
+        await running;
+    }
+
+    [Fact]
+    public async Task PostsAndSigusr2_AllAtOnce_OneWins()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync();
+        var address = (await app.ClientAsync()).BaseAddress!;
+        var clients = Enumerable.Range(0, 6).Select(_ => app.NewClient(address.ToString())).ToArray();
+        await Task.WhenAll(clients.Select(client => client.TextAsync("/"))); // connected, all to the first
+
+        var asking = clients.Select(client => client.PostHandoffAsync()).ToArray();
+        TestLibc.Kill(app.ProcessId, TestLibc.SigUsr2);
+
+        var answers = await Task.WhenAll(asking);
+        var won = answers.Count(answer => answer.Status == HttpStatusCode.OK);
+        Assert.InRange(won, 0, 1); // none: the signal was first
+        Assert.Equal(answers.Length - won, answers.Count(answer => answer.Status == HttpStatusCode.Conflict));
+        var second = await app.ServingAsync(2);
+        Assert.Equal(0, await app.ExitCodeAsync());
+        Assert.Equal([second.ProcessId], directory.Processes());
+    }
+
+    [Fact]
     public async Task Post_ToDrainingPredecessor_ConflictAndConnectionClose()
     {
         await using var directory = new TestDirectory();

@@ -14,12 +14,12 @@ public sealed class LineFaultTests
     [InlineData("garbled")]
     public Task Line_TamperedWith_NoClientNotices(string how) => FaultTable.RunAsync([.. FaultTable.All.Where(message => how == "garbled" || message != "confirmed")], message => new Fault
     {
-        Meet = (_, frame) => how switch
+        Meet = (_, frame) => Task.FromResult(how switch
         {
             "closed" => null,
             "closed in the middle" => frame[..(frame.Length / 2)],
             _ => Garble(frame),
-        },
+        }),
         SuccessorServes = message is "migrate" or "migrated",
     });
 

@@ -8,9 +8,9 @@ public sealed class PredecessorFaultTests
     [Fact]
     public Task Predecessor_Killed_SuccessorServes() => FaultTable.RunAsync(FaultTable.All, message => new Fault
     {
-        Meet = (pair, frame) =>
+        Meet = async (pair, frame) =>
         {
-            TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigKill);
+            await TestLibc.KillAsync(pair.Predecessor.ProcessId);
             return LeavesNothing(message) ? null : frame;
         },
         SuccessorServes = true,
@@ -21,9 +21,9 @@ public sealed class PredecessorFaultTests
     [Fact]
     public Task Predecessor_StandsStill_HandoffGoesOn() => FaultTable.RunAsync(FaultTable.All, message => new Fault
     {
-        Meet = (pair, frame) =>
+        Meet = async (pair, frame) =>
         {
-            TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigStop);
+            await TestLibc.SuspendAsync(pair.Predecessor.ProcessId);
             return frame;
         },
         Recover = async pair =>
@@ -37,10 +37,6 @@ public sealed class PredecessorFaultTests
         },
         SuccessorServes = true,
     });
-
-    /// <summary>Whoever serves in the end.</summary>
-    [Fact]
-    public Task DescriptorTable_Full_SomebodyServes() => FaultTable.RunAsync(FaultTable.All, _ => Fault.OfFullTable(pair => pair.Predecessor, Lost.Nothing));
 
     /// <summary>Before it has offered everything, the predecessor leaves nothing to go on with: the successor binds anew.</summary>
     private static bool LeavesNothing(string message) => message is "hello" or "welcome" or "offer";

@@ -101,7 +101,7 @@ public sealed class ProbationTests
         var posting = client.PostHandoffAsync();
         var successor = await app.ServingAsync(2);
 
-        TestLibc.Kill(successor.ProcessId, TestLibc.SigStop);
+        await TestLibc.SuspendAsync(successor.ProcessId);
         var waiting = RawHttp.GetOnceAsync(client.BaseAddress!); // in the queue that both share
 
         var answer = await posting;

@@ -8,9 +8,9 @@ public sealed class SuccessorFaultTests
     [Fact]
     public Task Successor_Killed_PredecessorServes() => FaultTable.RunAsync(FaultTable.UntilConfirmed, message => new Fault
     {
-        Meet = (pair, frame) =>
+        Meet = async (pair, frame) =>
         {
-            TestLibc.Kill(pair.Successor.ProcessId, TestLibc.SigKill);
+            await TestLibc.KillAsync(pair.Successor.ProcessId);
             return message == "confirmed" ? [] : frame; // heard, it would make this the kill of the only instance
         },
         Lost = Lost.Requests,
@@ -19,9 +19,9 @@ public sealed class SuccessorFaultTests
     [Fact]
     public Task Successor_Hangs_PredecessorServesAndTheSuccessorLeavesWhenItCan() => FaultTable.RunAsync(FaultTable.UntilConfirmed, message => new Fault
     {
-        Meet = (pair, frame) =>
+        Meet = async (pair, frame) =>
         {
-            TestLibc.Kill(pair.Successor.ProcessId, TestLibc.SigStop);
+            await TestLibc.SuspendAsync(pair.Successor.ProcessId);
             return message is "ready" or "accepting" or "checked" or "confirmed" ? [] : frame; // it hung before it could say so
         },
         Recover = async pair =>
@@ -32,7 +32,57 @@ public sealed class SuccessorFaultTests
         Lost = Lost.Requests,
     });
 
-    /// <summary>Whoever serves in the end: a successor may die of it.</summary>
+    /// <summary>Whoever serves in the end: a successor may die of it, so not at its last word.</summary>
     [Fact]
-    public Task DescriptorTable_Full_SomebodyServes() => FaultTable.RunAsync(FaultTable.All, _ => Fault.OfFullTable(pair => pair.Successor, Lost.Requests));
+    public Task DescriptorTable_Full_SomebodyServes() =>
+        FaultTable.RunAsync([.. FaultTable.UntilConfirmed.SkipLast(1)], _ => new Fault
+        {
+            Meet = (pair, frame) =>
+            {
+                pair.Limit = TestLibc.ForbidDescriptors(pair.Successor.ProcessId, spare: 0);
+                return Task.FromResult<byte[]?>(frame);
+            },
+            Recover = async pair =>
+            {
+                await pair.Predecessor.Output.HearAsync("; this instance ", " serves, after ");
+                TestLibc.LimitDescriptors(pair.Successor.ProcessId, pair.Limit);
+            },
+            SuccessorServes = null,
+            Lost = Lost.Requests,
+        });
+
+    [Fact]
+    public async Task DescriptorTable_TooSmallForTheConnections_ThePredecessorServesThem()
+    {
+        await using var directory = new TestDirectory();
+        var address = new Uri($"http://127.0.0.1:{FreePort.Next()}");
+        var predecessor = FaultTable.Start(directory, address, "--SocketHandoff:DrainTimeout=00:01:00");
+        await predecessor.ServingAsync(1);
+        var clients = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => RawHttp.ConnectAsync(address)));
+        foreach (var client in clients)
+        {
+            Assert.Equal("1", (await client.GetAsync("/")).Body);
+        }
+
+        AppProcess? successor = null;
+        await using var proxy = new ControlProxy(directory.ControlPath, "migrate", frame =>
+        {
+            TestLibc.ForbidDescriptors(successor!.ProcessId, spare: 8); // after a group or two
+            return Task.FromResult<byte[]?>(frame);
+        });
+        successor = FaultTable.Start(directory, address);
+        await successor.ServingAsync(2);
+        await predecessor.Output.HearAsync("no more do, the others are served here to their end");
+
+        var answers = new List<string>();
+        foreach (var client in clients)
+        {
+            answers.Add((await client.GetAsync("/")).Body);
+            await client.DisposeAsync();
+        }
+
+        Assert.Contains("1", answers);
+        Assert.Contains("2", answers);
+        Assert.Equal(0, await predecessor.ExitCodeAsync());
+    }
 }

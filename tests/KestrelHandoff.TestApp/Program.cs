@@ -8,6 +8,7 @@ var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true);
 builder.Host.ConfigureHostOptions(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1));
 builder.WebHost.ConfigureKestrel(kestrel => Endpoints.Configure(kestrel, builder.Configuration));
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MinRequestBodyDataRate = null); // a body may wait for two handoffs, however slow the machine
 builder.Services.AddSocketHandoff();
 fault.Configure(builder.Services);
 

@@ -22,6 +22,36 @@ internal static partial class TestLibc
         }
     }
 
+    /// <summary>Kills a process; when this returns it does nothing more.</summary>
+    public static async Task KillAsync(int process)
+    {
+        var exited = WaitForExitAsync(process);
+        Kill(process, SigKill);
+        await exited;
+    }
+
+    /// <summary>Stops a process; when this returns none of its threads runs: the signal alone would let them finish a step.</summary>
+    public static async Task SuspendAsync(int process)
+    {
+        Kill(process, SigStop);
+        while (Directory.EnumerateDirectories($"/proc/{process}/task").Any(thread => !IsStopped(thread)))
+        {
+            await Task.Yield();
+        }
+
+        static bool IsStopped(string thread)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(thread, "stat")).Split(") ")[^1][0] is 'T' or 'Z'; // proc_pid_stat(5)
+            }
+            catch (IOException)
+            {
+                return true; // it has ended
+            }
+        }
+    }
+
     /// <summary>Completes when a process, of whomever, has ended.</summary>
     public static Task WaitForExitAsync(int process)
     {
@@ -52,7 +82,17 @@ internal static partial class TestLibc
     public static IReadOnlyList<string> Descriptors(int process) =>
         [.. Directory.EnumerateFileSystemEntries($"/proc/{process}/fd").Select(entry => new FileInfo(entry).LinkTarget ?? "")];
 
-    /// <summary>The number that no new descriptor of the process may reach: a small one leaves it those it has, and no other.</summary>
+    /// <summary>Forbids a process more descriptors than it has.</summary>
+    /// <param name="process">The process.</param>
+    /// <param name="spare">But for so many. The runtime itself needs some now and then, and aborts without: "Out of memory".</param>
+    /// <returns>What the limit was.</returns>
+    public static ulong ForbidDescriptors(int process, int spare)
+    {
+        var used = Directory.EnumerateFileSystemEntries($"/proc/{process}/fd").Select(entry => int.Parse(Path.GetFileName(entry), System.Globalization.CultureInfo.InvariantCulture)).ToHashSet();
+        return LimitDescriptors(process, (ulong)Enumerable.Range(0, int.MaxValue).Where(number => !used.Contains(number)).ElementAt(spare));
+    }
+
+    /// <summary>The number that no new descriptor of the process may reach.</summary>
     /// <returns>What the limit was.</returns>
     public static ulong LimitDescriptors(int process, ulong limit)
     {

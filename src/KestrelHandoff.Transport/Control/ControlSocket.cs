@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Text;
 using KestrelHandoff.Transport.Interop;
 using KestrelHandoff.Transport.Listeners;
@@ -55,27 +54,31 @@ internal sealed class ControlSocket : IDisposable
 
         // Bound under a name of its own and then renamed: there is no moment at which the path is missing, or open to others.
         // The name is short because both must fit sun_path, and random because instances in containers may all have the same process id.
-        var unfinished = System.IO.Path.Combine(directory, $".{RandomNumberGenerator.GetHexString(4, lowercase: true)}");
+        var unfinished = System.IO.Path.Combine(directory, $".{Convert.ToHexStringLower(Libc.RandomBytes(2))}");
         CheckLength(path, path);
         CheckLength(path, unfinished);
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        var address = new UnixDomainSocketEndPoint(unfinished).Serialize();
-        Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
         try
         {
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            var address = new UnixDomainSocketEndPoint(unfinished).Serialize();
+            Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
             File.SetUnixFileMode(unfinished, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             socket.Listen(Backlog);
+            var listener = ListenerDescriptor.Bound("control", Libc.Duplicate(socket.SafeHandle));
             File.Move(unfinished, path, overwrite: true);
+            listener.OwnedPath = path;
+            return new ControlSocket(path, listener);
+        }
+        catch (SocketException e)
+        {
+            File.Delete(unfinished);
+            throw new IOException($"The control socket '{path}' cannot be made: {e.Message}", e);
         }
         catch
         {
             File.Delete(unfinished);
             throw;
         }
-
-        var listener = ListenerDescriptor.Bound("control", Libc.Duplicate(socket.SafeHandle));
-        listener.OwnedPath = path;
-        return new ControlSocket(path, listener);
     }
 
     /// <summary>Takes over the listener that a predecessor sent, and with it the path.</summary>

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using KestrelHandoff.Transport.Interop;
 
 namespace KestrelHandoff.Transport.Control;
@@ -15,7 +14,7 @@ internal static class PrivateSocket
         var directory = Variable("RUNTIME_DIRECTORY")?.Split(':')[0]
             ?? (Variable("XDG_RUNTIME_DIR") is { } runtime ? Usable(Path.Combine(runtime, "kestrel-handoff")) : null)
             ?? Path.Combine(Path.GetTempPath(), $"kestrel-handoff-{Libc.EffectiveUser()}");
-        return Path.Combine(directory, $"{Environment.ProcessId}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(NameBytes))}.sock");
+        return Path.Combine(directory, $"{Environment.ProcessId}-{Convert.ToHexStringLower(Libc.RandomBytes(NameBytes))}.sock");
     }
 
     /// <summary>Null if it cannot be made: after sudo the variable may still name the directory of another user.</summary>

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Interop;
 using KestrelHandoff.Transport.Launch;
 
 namespace KestrelHandoff.Transport.Coordination;
@@ -9,7 +10,7 @@ internal sealed class Handoff(string trigger, int generation, TimeProvider time)
 {
     private readonly Lock _sync = new();
     private readonly long _started = time.GetTimestamp();
-    private readonly byte[] _token = RandomNumberGenerator.GetBytes(32);
+    private readonly byte[] _token = Libc.RandomBytes(32);
     private readonly List<HandoffPhaseDuration> _phases = [];
     private HandoffReport _report = new(Guid.NewGuid(), trigger, time.GetUtcNow())
     {

@@ -121,6 +121,8 @@ internal sealed class HandoffCoordinator(
             CheckDraining();
         }
 
+        // Before the move: from there to the end of RunAsync nothing may fail without a move back.
+        var handoff = new Handoff(trigger, state.Generation, time) { PreferredListener = preferredListener, Build = build };
         if (!state.IsConfirmed || !state.TryMove(signal))
         {
             var (phase, since) = state.Current;
@@ -135,9 +137,7 @@ internal sealed class HandoffCoordinator(
                         : $"A handoff{who} is under way: {phase} since {when}.");
         }
 
-        var handoff = new Handoff(trigger, state.Generation, time) { PreferredListener = preferredListener, Build = build };
         _handoff = handoff;
-        Log.Begun(logger, handoff.Id, trigger);
         return handoff;
     }
 
@@ -179,6 +179,7 @@ internal sealed class HandoffCoordinator(
         IReadOnlySet<string> claimed;
         try
         {
+            Log.Begun(logger, handoff.Id, handoff.Report.Trigger);
             handoff.Successor = await findSuccessor(handoff, _stopping.Token);
             claimed = await predecessor.GiveAsync(handoff, handoff.Successor, _stopping.Token);
         }

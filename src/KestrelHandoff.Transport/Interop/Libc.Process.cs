@@ -22,6 +22,22 @@ internal static unsafe partial class Libc
         }
     }
 
+    /// <summary>Secret random bytes, at most 256: so many getrandom(2) gives whole.</summary>
+    /// <remarks>.NET's own generator loads OpenSSL first, which takes a file that can be opened.</remarks>
+    public static byte[] RandomBytes(int count)
+    {
+        var bytes = new byte[count];
+        fixed (byte* place = bytes)
+        {
+            while (GetRandom(place, (nuint)count, 0) != count)
+            {
+                ThrowUnlessInterrupted("getrandom");
+            }
+        }
+
+        return bytes;
+    }
+
     /// <summary>Keeps a descriptor from programs that this process starts.</summary>
     public static void SetCloseOnExec(SafeHandle descriptor)
     {
@@ -59,6 +75,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "setpriority", SetLastError = true)]
     private static partial int SetPriority(int which, uint who, int nice);
+
+    [LibraryImport("libc", EntryPoint = "getrandom", SetLastError = true)]
+    private static partial nint GetRandom(byte* place, nuint count, uint flags);
 
     [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
     private static partial int BindAddress(SafeHandle socket, byte* address, uint length);

@@ -25,6 +25,14 @@ internal sealed class ChildProcess : IAsyncDisposable
     public static ChildProcess Start(string program, params string[] arguments) =>
         new(Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!);
 
+    /// <summary>Runs a program that must succeed.</summary>
+    public static async Task RunAsync(string program, params string[] arguments)
+    {
+        await using var process = Start(program, arguments);
+        var end = await process.EndAsync();
+        Assert.True(end.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {end.Error}");
+    }
+
     /// <summary>Waits for a line, on either output, that starts with a text.</summary>
     public async Task<string> HearAsync(string start)
     {

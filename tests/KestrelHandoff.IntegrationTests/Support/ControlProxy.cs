@@ -13,7 +13,7 @@ internal sealed class ControlProxy : IAsyncDisposable
 
     private readonly string _path;
     private readonly string _message;
-    private readonly Func<byte[], byte[]?> _fault;
+    private readonly Func<byte[], Task<byte[]?>> _fault;
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _running;
@@ -21,7 +21,7 @@ internal sealed class ControlProxy : IAsyncDisposable
     /// <param name="path">The control socket, whose place it takes until the successor has come.</param>
     /// <param name="message">The type of the message, the first of which is met by the fault.</param>
     /// <param name="fault">What to pass on in its place; empty: nothing, as if it had never been said; null: nothing, and both ends are closed; half of it: the same after that half.</param>
-    public ControlProxy(string path, string message, Func<byte[], byte[]?> fault)
+    public ControlProxy(string path, string message, Func<byte[], Task<byte[]?>> fault)
     {
         (_path, _message, _fault) = (path, message, fault);
         _listener.Bind(new UnixDomainSocketEndPoint(path + ".proxy")); // not at the path itself: .NET deletes what a socket bound, whoever has it by then
@@ -59,7 +59,7 @@ internal sealed class ControlProxy : IAsyncDisposable
             var passedOn = frame;
             if (!_reached.Task.IsCompleted && TypeOf(frame) == _message)
             {
-                passedOn = _fault(frame);
+                passedOn = await _fault(frame);
                 _reached.SetResult();
             }
 

@@ -56,7 +56,8 @@ internal static class FaultTable
         await load.StopAsync();
     }
 
-    private static AppProcess Start(TestDirectory directory, Uri address) => directory.Start(
+    public static AppProcess Start(TestDirectory directory, Uri address, params string[] more) => directory.Start(
+    [
         $"--Kestrel:Endpoints:Main:Url={address}",
         $"--SocketHandoff:ControlSocketPath={directory.ControlPath}",
         "--SocketHandoff:Probation=00:00:00.2",
@@ -65,7 +66,9 @@ internal static class FaultTable
         "--SocketHandoff:ExchangeTimeout=00:00:04",
         "--SocketHandoff:CommitTimeout=00:00:04",
         "--SocketHandoff:ProbeTimeout=00:00:06",
-        "--SocketHandoff:ReadyTimeout=00:00:10");
+        "--SocketHandoff:ReadyTimeout=00:00:10",
+        .. more,
+    ]);
 
     /// <summary>Waits until the survivor has done with this row: it answers at the control path, and no handoff is under way.</summary>
     private static async Task CanHandOffAsync(TestDirectory directory, Uri address)
@@ -128,10 +131,8 @@ internal enum Lost
 /// <summary>What happens to a handoff, and what is to come of it.</summary>
 internal sealed record Fault
 {
-    private const int NoMoreDescriptors = 10;
-
     /// <summary>What is passed on in the place of the message, see <see cref="ControlProxy"/>.</summary>
-    public required Func<Pair, byte[], byte[]?> Meet { get; init; }
+    public required Func<Pair, byte[], Task<byte[]?>> Meet { get; init; }
 
     /// <summary>What the test does when it has happened.</summary>
     public Func<Pair, Task>? Recover { get; init; }
@@ -143,23 +144,6 @@ internal sealed record Fault
     public bool StartsAnew { get; init; }
 
     public Lost Lost { get; init; }
-
-    /// <summary>One of the two may open nothing more until the handoff is over, for good or ill.</summary>
-    public static Fault OfFullTable(Func<Pair, AppProcess> victim, Lost lost) => new()
-    {
-        Meet = (pair, frame) =>
-        {
-            pair.Limit = TestLibc.LimitDescriptors(victim(pair).ProcessId, NoMoreDescriptors);
-            return frame;
-        },
-        Recover = async pair =>
-        {
-            await pair.Predecessor.Output.HearAsync("; this instance ", " serves, after ");
-            TestLibc.LimitDescriptors(victim(pair).ProcessId, pair.Limit);
-        },
-        SuccessorServes = null,
-        Lost = lost,
-    };
 }
 
 /// <summary>The two instances of a row.</summary>
