@@ -72,7 +72,7 @@ public sealed class SocketHandoffOptions
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How many handoffs in a row may fail before further ones to the same build are refused.</summary>
-    /// <remarks>A new build, or <c>POST /admin/handoff?force=true</c>, is tried in any case. Independent successors are not counted.</remarks>
+    /// <remarks>A new build, 10 minutes without an attempt, or <c>POST /admin/handoff?force=true</c>, is tried in any case. Independent successors are not counted.</remarks>
     /// <value>0 (no limit) to 1000. The default is 5.</value>
     public int MaxFailures { get; set; } = 5;
 

@@ -37,7 +37,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
 
             await socket.SendDescriptorsAsync(frame, descriptors, cancellationToken);
         }
-        catch
+        catch (Exception e) when (e is not SocketException { SocketErrorCode: SocketError.TooManyOpenSockets }) // the descriptors are refused with the first byte
         {
             _isTorn = true;
             throw;

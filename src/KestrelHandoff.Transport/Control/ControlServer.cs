@@ -34,7 +34,7 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
         if (_stop is not null)
         {
             await _stop.CancelAsync();
-            await _accepting;
+            await _accepting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             _stop.Dispose();
             _stop = null;
         }

@@ -63,6 +63,7 @@ internal static class MessageCodec
         Offer offer => offer.Listeners.Contains(null),
         Ready ready => ready.Listeners.Contains(null),
         Migrate migrate => migrate.Connections.Contains(null),
+        Draining draining => draining.Instances.Contains(null),
         _ => false,
     };
 

@@ -63,7 +63,7 @@ internal sealed class Arrivals(ListenerTable listeners, ConnectionFactory connec
                 sockets.Add(new Socket(descriptor.TakeSocketHandle()));
             }
         }
-        catch (SocketException e)
+        catch (Exception e)
         {
             sockets.ForEach(socket => socket.Dispose());
             throw new ControlException(ControlProtocol.Reasons.Descriptors, $"A descriptor that came as a connection is none: {e.Message}", e);

@@ -26,11 +26,14 @@ internal enum HandoffStep
 /// <summary>One Polly pipeline a step; a step that takes too long fails with the option to change.</summary>
 internal sealed class Deadlines
 {
+    private readonly TimeProvider _time;
+    private readonly ResiliencePipeline _connect;
     private readonly Dictionary<HandoffStep, (ResiliencePipeline Pipeline, TimeSpan Limit, string Option)> _steps;
 
     public Deadlines(IOptions<SocketHandoffOptions> options, TimeProvider time)
     {
         var o = options.Value;
+        _time = time;
         _steps = new()
         {
             [HandoffStep.Launch] = (Timeout(o.LaunchTimeout).Build(), o.LaunchTimeout, nameof(o.LaunchTimeout)),
@@ -40,7 +43,7 @@ internal sealed class Deadlines
         };
 
         // A full backlog (EAGAIN on a Unix socket) passes by itself; nobody listening does not.
-        Connect = Timeout(o.ExchangeTimeout)
+        _connect = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddRetry(new RetryStrategyOptions
             {
                 ShouldHandle = new PredicateBuilder().Handle<SocketException>(e => e.SocketErrorCode == SocketError.WouldBlock),
@@ -56,8 +59,17 @@ internal sealed class Deadlines
             new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(limit);
     }
 
-    /// <summary>For connecting to the control socket.</summary>
-    public ResiliencePipeline Connect { get; }
+    /// <summary>Connects to the control socket.</summary>
+    /// <exception cref="SocketException">Nobody listens there.</exception>
+    /// <exception cref="HandoffException">It did not come about in time.</exception>
+    public async Task<ControlChannel> ConnectAsync(string path, CancellationToken cancellationToken) => await RunAsync(
+        HandoffStep.Exchange,
+        $"The connection to the control socket '{path}'",
+        token => _connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(path, stop), token).AsTask(),
+        cancellationToken);
+
+    /// <summary>Half of a step's time: who must answer within it takes no longer himself.</summary>
+    public Task HalfOf(HandoffStep step, CancellationToken cancellationToken) => Task.Delay(_steps[step].Limit / 2, _time, cancellationToken);
 
     public async Task<T> RunAsync<T>(HandoffStep step, string what, Func<CancellationToken, Task<T>> action, CancellationToken cancellationToken)
     {

@@ -22,6 +22,9 @@ internal sealed class Handoff(string trigger, int generation, TimeProvider time)
     /// <summary>Completes with the successor's connection when it has introduced itself.</summary>
     public TaskCompletionSource<Greeting> Greeted { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>Completes when all is done, for good or ill.</summary>
+    public TaskCompletionSource Over { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>The successor's connection once it may take over; kept to the end of this instance, for the successor waits for its end.</summary>
     public Greeting? Successor { get; set; }
 

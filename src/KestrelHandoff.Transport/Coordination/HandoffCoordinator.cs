@@ -25,7 +25,7 @@ internal sealed class HandoffCoordinator(
     private readonly CancellationTokenSource _stopping = new(); // cancelled when the host stops
     private readonly Lock _sync = new();
     private Handoff? _handoff; // the current or last
-    private Task? _running;
+    private bool _isStopping;
 
     /// <summary>The current or last handoff, as far as it has come.</summary>
     public HandoffReport? LastReport => _handoff?.Report;
@@ -94,16 +94,15 @@ internal sealed class HandoffCoordinator(
     /// <summary>The host stops: calls a handoff off that is not confirmed yet.</summary>
     public async Task StopAsync()
     {
-        await _stopping.CancelAsync();
-        Task? running;
         lock (_sync)
         {
-            running = _running; // none begins after the cancellation
+            _isStopping = true; // none begins after this
         }
 
-        if (running is not null)
+        await _stopping.CancelAsync();
+        if (_handoff is { } handoff)
         {
-            await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await handoff.Over.Task;
         }
     }
 
@@ -111,11 +110,6 @@ internal sealed class HandoffCoordinator(
 
     private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener = null, string? build = null, bool force = false)
     {
-        if (_stopping.IsCancellationRequested)
-        {
-            throw new HandoffException(HandoffFailure.Stopped, $"Process {Environment.ProcessId} (generation {state.Generation}) is stopping.");
-        }
-
         if (!force)
         {
             CheckDraining();
@@ -123,22 +117,34 @@ internal sealed class HandoffCoordinator(
 
         // Before the move: from there to the end of RunAsync nothing may fail without a move back.
         var handoff = new Handoff(trigger, state.Generation, time) { PreferredListener = preferredListener, Build = build };
-        if (!state.IsConfirmed || !state.TryMove(signal))
+        lock (_sync)
         {
-            var (phase, since) = state.Current;
-            var who = _handoff?.Report.Successor is { } successor ? $" to process {successor.ProcessId}" : "";
-            var when = since.ToString("HH:mm:ss'Z'", CultureInfo.InvariantCulture);
-            throw new HandoffException(
-                HandoffFailure.AlreadyRunning,
-                phase is HandoffPhase.Draining or HandoffPhase.Retired
-                    ? $"Process {Environment.ProcessId} (generation {state.Generation}) handed over{who} at {when}; ask again on a new connection."
-                    : phase < HandoffPhase.Serving || !state.IsConfirmed
-                        ? $"Process {Environment.ProcessId} (generation {state.Generation}) is itself taking over: {phase} since {when}."
-                        : $"A handoff{who} is under way: {phase} since {when}.");
+            if (_isStopping)
+            {
+                throw new HandoffException(HandoffFailure.Stopped, $"Process {Environment.ProcessId} (generation {state.Generation}) is stopping.");
+            }
+
+            if (state.IsConfirmed && state.TryMove(signal))
+            {
+                return _handoff = handoff;
+            }
         }
 
-        _handoff = handoff;
-        return handoff;
+        throw Busy();
+    }
+
+    private HandoffException Busy()
+    {
+        var (phase, since) = state.Current;
+        var who = _handoff?.Report.Successor is { } successor ? $" to process {successor.ProcessId}" : "";
+        var when = since.ToString("HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+        return new(
+            HandoffFailure.AlreadyRunning,
+            phase is HandoffPhase.Draining or HandoffPhase.Retired
+                ? $"Process {Environment.ProcessId} (generation {state.Generation}) handed over{who} at {when}; ask again on a new connection."
+                : phase < HandoffPhase.Serving || !state.IsConfirmed
+                    ? $"Process {Environment.ProcessId} (generation {state.Generation}) is itself taking over: {phase} since {when}."
+                    : $"A handoff{who} is under way: {phase} since {when}.");
     }
 
     /// <summary>Long-lived connections hold each instance to its DrainTimeout: without a limit a deploy tool could fill the machine with them.</summary>
@@ -162,13 +168,17 @@ internal sealed class HandoffCoordinator(
     private Task<HandoffReport> Run(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)
     {
         var running = RunAsync(handoff, findSuccessor);
-        lock (_sync)
-        {
-            // Observed here: the caller may be gone by the time it fails, and the log and the report tell.
-            _running = running.ContinueWith(
-                static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        }
 
+        // Observed here: the caller may be gone by the time it fails, and the log and the report tell.
+        running.ContinueWith(
+            task =>
+            {
+                _ = task.Exception;
+                handoff.Over.SetResult();
+            },
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
         return running;
     }
 
@@ -191,13 +201,25 @@ internal sealed class HandoffCoordinator(
         }
 
         // The successor is confirmed: whatever goes wrong from here on, it serves and this instance leaves.
+        try
+        {
+            return await LetGoAsync(handoff, handoff.Successor, claimed);
+        }
+        finally
+        {
+            drain.Begin(Predecessor.FindWayToTell(handoff.Successor));
+        }
+    }
+
+    private async Task<HandoffReport> LetGoAsync(Handoff handoff, Greeting successor, IReadOnlySet<string> claimed)
+    {
         drain.Prepare();
         state.Move(HandoffSignal.Confirmed);
         state.Left -= handoff.Passed;
         await predecessor.ReleaseAsync(claimed);
-        if (handoff.Successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Connections))
+        if (successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Connections))
         {
-            migration.Begin(predecessor.FindWayToMigrate(handoff.Successor.Channel), claimed.ToDictionary(name => name));
+            migration.Begin(predecessor.FindWayToMigrate(successor.Channel), claimed.ToDictionary(name => name));
             await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout, time));
         }
         else
@@ -212,19 +234,16 @@ internal sealed class HandoffCoordinator(
         });
         Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsMigrated, report.ConnectionsDraining);
         metrics.Ended(report);
-        drain.Begin(Predecessor.FindWayToTell(handoff.Successor));
         return report;
     }
 
-    /// <summary>Puts everything back as it was: the successor is gone, this instance accepts.</summary>
+    /// <summary>Puts everything back as it was: this instance accepts, and the successor is gone, or gives back what it has accepted and goes.</summary>
     private async Task<HandoffException> FailAsync(Handoff handoff, Exception e)
     {
         predecessor.TakeBack(); // first: until the successor is gone both accept, which costs no client anything
         var phase = state.Current.Phase;
         var hasClients = phase is HandoffPhase.Committing or HandoffPhase.Probation or HandoffPhase.Confirming;
-        await launcher.CloseAsync(handoff);
-        var returned = hasClients ? await TakeBackConnectionsAsync(handoff, e) : null;
-        var exitCode = returned is null ? await launcher.EndAsync(handoff, e) : null;
+        var (returned, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
         var (failure, detail) = e switch
         {
             HandoffException known => (known.Failure, known.Message),
@@ -263,6 +282,21 @@ internal sealed class HandoffCoordinator(
 
         metrics.Ended(report);
         return new HandoffException(failure, detail, e) { Report = report };
+    }
+
+    private async Task<(int? Returned, int? ExitCode)> RemoveSuccessorAsync(Handoff handoff, Exception reason, bool hasClients)
+    {
+        try
+        {
+            await launcher.CloseAsync(handoff);
+            var returned = hasClients ? await TakeBackConnectionsAsync(handoff, reason) : null;
+            return (returned, returned is null ? await launcher.EndAsync(handoff, reason) : null);
+        }
+        catch (Exception e)
+        {
+            Log.NotRemoved(logger, handoff.Id, e); // and go on: in this phase the instance would stay for ever
+            return default;
+        }
     }
 
     /// <summary>What a successor has accepted comes back, if it lives and can give it.</summary>

@@ -58,8 +58,7 @@ internal sealed class HandoffLifecycle(
     {
         await LetPredecessorTakeBackAsync(cancellationToken);
         await _stopping.CancelAsync();
-        await coordinator.StopAsync();
-        await _following;
+        await Task.WhenAll(coordinator.StopAsync(), _following).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
         // Before the server stops, which may take long: an instance that is started meanwhile must find nobody rather than one that leaves.
         await control.DisposeAsync();
@@ -84,7 +83,7 @@ internal sealed class HandoffLifecycle(
         ControlChannel channel;
         try
         {
-            channel = await deadlines.Connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(path, stop), cancellationToken);
+            channel = await deadlines.ConnectAsync(path, cancellationToken);
         }
         catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionRefused or SocketError.AddressNotAvailable)
         {
@@ -106,6 +105,11 @@ internal sealed class HandoffLifecycle(
             _isOrphan = true;
             return false;
         }
+        catch
+        {
+            channel.Dispose(); // the predecessor need not wait to see that nobody comes
+            throw;
+        }
     }
 
     /// <summary>After the app has started. Never throws: what goes wrong here ends the instance in order.</summary>
@@ -126,6 +130,7 @@ internal sealed class HandoffLifecycle(
 
             var (socket, isAlone) = await successor.StandByAsync(_stopping.Token);
             await TakeControlAsync(socket, _stopping.Token);
+            state.IsConfirmed = true; // only now: a handoff from here needs the control socket
             if (isAlone)
             {
                 Log.Alone(logger);
@@ -138,6 +143,10 @@ internal sealed class HandoffLifecycle(
         catch (OperationCanceledException)
         {
             // the host stops
+        }
+        catch (Exception e) when (state.IsConfirmed && e is not (HandoffException or RolledBackException))
+        {
+            Log.NotFollowed(logger, e); // nobody else serves
         }
         catch (Exception e)
         {
@@ -179,8 +188,8 @@ internal sealed class HandoffLifecycle(
             reason = e;
         }
 
-        Log.MustNotServe(logger, reason);
         lifetime.StopApplication();
+        Log.MustNotServe(logger, reason);
     }
 
     /// <summary>Answers the control socket from now on: the one that moved here, or a new one.</summary>

@@ -36,13 +36,14 @@ internal sealed class Predecessor(
             handoff.Update(report => report with { Probe = result });
         }
 
+        // From here a stop of this host calls nothing off: the successor may have clients as soon as it has heard.
+        cancellationToken.ThrowIfCancellationRequested();
         state.Move(HandoffSignal.ProbePassed);
-        await channel.SendAsync(new Commit(), cancellationToken);
-        await deadlines.ExpectAsync<Accepting>(channel, HandoffStep.Commit, cancellationToken);
+        await deadlines.RunAsync(HandoffStep.Exchange, "Sending Commit", token => channel.SendAsync(new Commit(), token), CancellationToken.None);
+        await deadlines.ExpectAsync<Accepting>(channel, HandoffStep.Commit, CancellationToken.None);
         state.Move(HandoffSignal.SuccessorAccepts);
 
         // Both accept for a moment: nobody is refused. What this instance has accepted by now it keeps.
-        // From here a stop of this host calls nothing off: the successor has clients already.
         var claimed = Claimed(ready);
         await listeners.ShutGatesAsync(claimed);
         await probation.WatchAsync(handoff, greeting, cancellationToken);

@@ -1,4 +1,6 @@
 using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Diagnostics;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Transport.Coordination;
@@ -7,7 +9,7 @@ namespace KestrelHandoff.Transport.Coordination;
 /// The time after the commit in which the successor has to prove itself: that it lives shows on the life-line, that it does not hang and is well
 /// in its answers.
 /// </summary>
-internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Deadlines deadlines, TimeProvider time)
+internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Deadlines deadlines, TimeProvider time, ILogger<ProbationWatch> logger)
 {
     /// <summary>Questions in a probation.</summary>
     private const int Checks = 10;
@@ -27,6 +29,7 @@ internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Dea
             return;
         }
 
+        Log.OnProbation(logger, handoff.Id, greeting.Hello.ProcessId, length.TotalSeconds);
         var pause = length / Checks < LongestPause ? length / Checks : LongestPause;
         var started = time.GetTimestamp();
         do
@@ -40,6 +43,12 @@ internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Dea
     {
         var answer = channel.ReceiveAsync(CancellationToken.None); // before the pause: the end of the life-line is heard at once
         await Task.WhenAny(answer, Task.Delay(pause, time, ending));
+        if (answer.IsCompletedSuccessfully && await answer is { Message: Checked } early)
+        {
+            early.Dispose();
+            throw new ControlException(ControlProtocol.Reasons.UnexpectedMessage, "Checked came, and nothing was asked.");
+        }
+
         if (!answer.IsCompleted)
         {
             await deadlines.RunAsync(HandoffStep.Exchange, "Sending Check", token => channel.SendAsync(new Check(), token), CancellationToken.None);

@@ -20,11 +20,17 @@ internal sealed class Recall(
         try
         {
             var taken = 0;
-            while (await deadlines.RunAsync(
-                HandoffStep.Exchange, "The peer's RolledBack", token => NextAsync(greeting.Channel, member, token), CancellationToken.None) is { } count)
-            {
-                taken += count;
-            }
+            await deadlines.RunAsync(
+                HandoffStep.Exchange,
+                "The peer's RolledBack",
+                async token =>
+                {
+                    while (await NextAsync(greeting.Channel, member, token) is { } count)
+                    {
+                        taken += count;
+                    }
+                },
+                CancellationToken.None);
 
             _ = FinishAsync(handoff, greeting.Channel, member);
             return taken;
@@ -56,9 +62,16 @@ internal sealed class Recall(
             Log.NotReturned(logger, handoff.Id, e);
         }
 
-        channel.Dispose();
-        lineage.Remove(member, hasRetired: true);
-        await launcher.EndProcessAsync(handoff, mayEndByItself: true);
+        try
+        {
+            channel.Dispose();
+            lineage.Remove(member, hasRetired: true);
+            await launcher.EndProcessAsync(handoff, mayEndByItself: true);
+        }
+        catch (Exception e)
+        {
+            Log.NotRemoved(logger, handoff.Id, e);
+        }
     }
 
     /// <summary>Takes the connections of the next message.</summary>

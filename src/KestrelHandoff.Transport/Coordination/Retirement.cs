@@ -14,14 +14,19 @@ internal sealed class Retirement(Arrivals arrivals, Lineage lineage, ILogger<Ret
     public async Task WaitAsync(LifeLine line, Welcome welcome, Action<ControlMessage> throwIfOff, CancellationToken cancellationToken)
     {
         var predecessor = lineage.Add(welcome.ProcessId, welcome.Generation - 1);
-        var hasRetired = false;
+        var (hasRetired, hasLetGo) = (false, false);
         try
         {
             while (await line.NextAsync(cancellationToken) is { } word)
             {
                 using (word)
                 {
-                    throwIfOff(word.Message);
+                    if (!hasLetGo)
+                    {
+                        throwIfOff(word.Message); // later there is nobody else to serve
+                    }
+
+                    hasLetGo |= word.Message is Migrate or Draining;
                     switch (word.Message)
                     {
                         case Migrate migrate:

@@ -16,7 +16,7 @@ internal sealed class SignOfLife(Deadlines deadlines)
     {
         try
         {
-            using var other = await deadlines.Connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(Path, stop), cancellationToken);
+            using var other = await deadlines.ConnectAsync(Path, cancellationToken);
 
             // A process that is being killed closes one descriptor after the other: only a word is a sign of life, be it a refusal.
             await other.SendAsync(new Hello(NoVersion, NoVersion, Environment.ProcessId), cancellationToken);

@@ -17,7 +17,7 @@ internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceStat
     public Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default) => coordinator.HandOffAsync(null, force: false, cancellationToken);
 
     /// <param name="preferredListener">The listener the request came in by.</param>
-    /// <param name="force">Also to a build that has failed too often.</param>
+    /// <param name="force">Also to a build that has failed too often, and whatever still drains.</param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     public Task<HandoffReport> HandOffAsync(string? preferredListener, bool force, CancellationToken cancellationToken) =>
         coordinator.HandOffAsync(preferredListener, force, cancellationToken);

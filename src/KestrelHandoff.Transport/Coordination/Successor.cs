@@ -53,7 +53,10 @@ internal sealed class Successor(
             var (offer, descriptors) = await deadlines.ExpectAsync<Offer>(channel, HandoffStep.Exchange, cancellationToken);
             using (descriptors)
             {
-                listeners.Offer(offer.Listeners.Zip(descriptors.Descriptors, Adopt).ToList());
+                foreach (var (offered, descriptor) in offer.Listeners.Zip(descriptors.Descriptors))
+                {
+                    listeners.Offer([Adopt(offered, descriptor)]); // one by one: owned at once, whatever the next one is
+                }
             }
 
             count += offer.Listeners.Count;
@@ -153,11 +156,20 @@ internal sealed class Successor(
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var ready = readiness.WaitAsync(stop.Token);
-        if (await Task.WhenAny(ready, _line!.Word) != ready && await _line.Word is { Message: Abort or Refuse } off)
+        if (await Task.WhenAny(ready, _line!.Word) != ready)
         {
-            await stop.CancelAsync();
-            await ready.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            ThrowIfOff(off.Message);
+            var word = await _line.Word;
+            if (word is { Message: Abort or Refuse } off)
+            {
+                await stop.CancelAsync();
+                await ready.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                ThrowIfOff(off.Message);
+            }
+            else if (word is null)
+            {
+                // Nobody is left to lose patience, and clients queue at the listeners that are here now.
+                await deadlines.RunAsync(HandoffStep.Ready, "The health of this instance, whose predecessor is gone,", token => ready.WaitAsync(token), cancellationToken);
+            }
         }
 
         await ready;
@@ -183,18 +195,18 @@ internal sealed class Successor(
                 case Check:
                     await _line!.AnswerAsync(await ExamineAsync(cancellationToken), cancellationToken);
                     break;
+                case Confirm when _hasAskedToLeave:
+                    break; // it had not heard that when it said so; now it takes everything back
                 case Confirm confirm:
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;
                     listeners.TakePaths();
                     await _line!.AnswerAsync(new Confirmed(), cancellationToken);
-                    state.IsConfirmed = true;
                     return (socket, false);
                 case null:
                     // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here; but not if it still answers others.
                     await signOfLife.EnsureGoneAsync(cancellationToken);
                     Activate();
                     listeners.TakePaths();
-                    state.IsConfirmed = true;
                     return (null, true);
                 default:
                     throw new ControlException(
@@ -230,8 +242,16 @@ internal sealed class Successor(
 
     private async Task<Checked> ExamineAsync(CancellationToken cancellationToken)
     {
-        var fault = readiness is null ? null : await readiness.FindFaultAsync(cancellationToken);
-        return new(registry.Count) { Fault = fault };
+        if (readiness is null)
+        {
+            return new(registry.Count);
+        }
+
+        // A predecessor that gets no answer in time takes this instance for dead, and kills it with its clients.
+        var fault = readiness.FindFaultAsync(cancellationToken);
+        return await Task.WhenAny(fault, deadlines.HalfOf(HandoffStep.Exchange, cancellationToken)) == fault
+            ? new(registry.Count) { Fault = await fault }
+            : new(registry.Count) { Fault = "its health checks take too long (SocketHandoff:ExchangeTimeout)." };
     }
 
     private void ThrowIfOff(ControlMessage? message)

@@ -43,6 +43,7 @@ internal sealed class SuccessorLauncher(
             control.Start(ControlSocket.Bind(PrivateSocket.NewPath()), greet);
         }
 
+        cancellationToken.ThrowIfCancellationRequested();
         var process = handoff.Process = await StartupPriority.RunLoweredAsync(
             priority => SuccessorProcess.Start(LaunchPlan.Make(startedAs, options.Value), control.Path!, handoff.Token, priority));
         Log.Launched(logger, handoff.Id, process.ProcessId, process.Program);

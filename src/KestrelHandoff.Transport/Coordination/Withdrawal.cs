@@ -1,12 +1,11 @@
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Listeners;
-using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>A successor that serves already and must not: accepts no more, gives back what it has accepted, and leaves as a predecessor does.</summary>
 internal sealed class Withdrawal(
-    IOptions<SocketHandoffOptions> options, InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines, TimeProvider time)
+    InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines)
 {
     /// <param name="line">To the predecessor; null if there is none any more: what was accepted is served here to its end.</param>
     /// <param name="cancellationToken">The host stops.</param>
@@ -26,10 +25,20 @@ internal sealed class Withdrawal(
             return;
         }
 
-        migration.Begin(new(line.SendAsync, token => ReadAnswerAsync(line, token)), names);
-        await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout / 2, time, cancellationToken));
-        await line.AnswerAsync(new RolledBack(migration.Count), cancellationToken);
-        drain.Begin(line.Capabilities.Contains(ControlProtocol.Capabilities.Draining) ? (draining, token) => line.SendAsync(draining, [], token) : null);
+        try
+        {
+            migration.Begin(new(
+                (migrate, descriptors, stop) => deadlines.RunAsync(
+                    HandoffStep.Exchange, "Sending Migrate", token => line.SendAsync(migrate, descriptors, token), stop),
+                token => ReadAnswerAsync(line, token)), names);
+            await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), deadlines.HalfOf(HandoffStep.Exchange, cancellationToken));
+            await deadlines.RunAsync(
+                HandoffStep.Exchange, "Sending RolledBack", token => line.AnswerAsync(new RolledBack(migration.Count), token), cancellationToken);
+        }
+        finally
+        {
+            drain.Begin(line.Capabilities.Contains(ControlProtocol.Capabilities.Draining) ? (draining, token) => line.SendAsync(draining, [], token) : null);
+        }
     }
 
     private async Task<Migrated> ReadAnswerAsync(LifeLine line, CancellationToken cancellationToken)

@@ -39,11 +39,14 @@ internal static partial class Log
     [LoggerMessage(110, LogLevel.Warning, "{Count} connections moved to the other instance; no more do, the others are served here to their end.")]
     public static partial void MigrationEnded(ILogger logger, int count, Exception exception);
 
-    [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed; it was told not to serve.")]
+    [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed.")]
     public static partial void NotKilled(ILogger logger, Guid handoffId, int processId);
 
     [LoggerMessage(114, LogLevel.Error, "Connection {ConnectionId} could not be told to end.")]
     public static partial void NotWanted(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(115, LogLevel.Error, "Handoff {HandoffId}: what the successor leaves could not all be removed.")]
+    public static partial void NotRemoved(ILogger logger, Guid handoffId, Exception exception);
 
     [LoggerMessage(111, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} accepts; on probation for {Seconds} s.")]
     public static partial void OnProbation(ILogger logger, Guid handoffId, int processId, double seconds);
@@ -88,6 +91,9 @@ internal static partial class Log
 
     [LoggerMessage(210, LogLevel.Warning, "This instance is being stopped on probation, and the predecessor does not take back what it serves. {Reason}")]
     public static partial void NotTakenBack(ILogger logger, string reason);
+
+    [LoggerMessage(211, LogLevel.Error, "This instance follows its predecessor no more; it serves on.")]
+    public static partial void NotFollowed(ILogger logger, Exception exception);
 
     // 3xx: control socket
 

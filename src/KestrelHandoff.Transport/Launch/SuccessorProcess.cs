@@ -12,13 +12,13 @@ internal sealed class SuccessorProcess : IDisposable
     private readonly StartupOutput _output = new();
     private readonly Task _copied;
 
-    private SuccessorProcess(Process process, string program)
+    private SuccessorProcess(Process process, string program, Stream output, Stream error)
     {
         (_process, Program) = (process, program);
         ProcessId = process.Id; // the process object forgets it when it is disposed
         _copied = Task.WhenAll(
-            _output.CopyAsync(process.StandardOutput.BaseStream, Console.OpenStandardOutput()),
-            _output.CopyAsync(process.StandardError.BaseStream, Console.OpenStandardError()));
+            _output.CopyAsync(process.StandardOutput.BaseStream, output),
+            _output.CopyAsync(process.StandardError.BaseStream, error));
     }
 
     public int ProcessId { get; }
@@ -46,12 +46,17 @@ internal sealed class SuccessorProcess : IDisposable
         start.Environment[LaunchPlan.SocketVariable] = controlPath;
         start.Environment[LaunchPlan.TokenVariable] = token;
         start.Environment[LaunchPlan.PriorityVariable] = priority;
+        Stream? output = null, error = null;
         try
         {
-            return new(Process.Start(start)!, plan.Executable);
+            // Before the process: once it runs nothing may fail that would have it forgotten.
+            (output, error) = (Console.OpenStandardOutput(), Console.OpenStandardError());
+            return new(Process.Start(start)!, plan.Executable, output, error);
         }
         catch (Exception e) when (e is Win32Exception or IOException)
         {
+            output?.Dispose();
+            error?.Dispose();
             throw new HandoffException(HandoffFailure.LaunchFailed, $"'{plan.Executable}' could not be started: {e.Message}", e);
         }
     }
@@ -75,7 +80,20 @@ internal sealed class SuccessorProcess : IDisposable
             _process.Kill(entireProcessTree: true);
             return true;
         }
-        catch (Exception e) when (e is Win32Exception or AggregateException)
+        catch (Exception e) when (e is Win32Exception or AggregateException or IOException)
+        {
+            return TryKillAlone(); // not permitted; or no descriptor is left to look for what it has started
+        }
+    }
+
+    private bool TryKillAlone()
+    {
+        try
+        {
+            _process.Kill();
+            return true;
+        }
+        catch (Win32Exception)
         {
             return _process.HasExited;
         }

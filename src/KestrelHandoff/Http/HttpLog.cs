@@ -20,6 +20,9 @@ internal static partial class HttpLog
     [LoggerMessage(604, LogLevel.Warning, "SIGUSR2 started no handoff: {Reason}")]
     public static partial void SignalRefused(ILogger logger, string reason);
 
+    [LoggerMessage(607, LogLevel.Error, "A handoff asked for by SIGUSR2 ended in an error.")]
+    public static partial void SignalFailed(ILogger logger, Exception exception);
+
     [LoggerMessage(605, LogLevel.Information, "A handoff was asked for by {Caller}.")]
     public static partial void AskedFor(ILogger logger, string caller);
 

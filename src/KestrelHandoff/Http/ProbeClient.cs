@@ -7,6 +7,8 @@ namespace KestrelHandoff.Http;
 /// <summary>An HTTP client whose connections are not dialled but passed.</summary>
 internal sealed class ProbeClient : IDisposable
 {
+    private const int BufferLength = 16 * 1024, MaxBody = 1024 * 1024;
+
     private readonly HttpClient _client;
     private readonly HttpVersionPolicy _policy;
     private Version _version;
@@ -68,7 +70,18 @@ internal sealed class ProbeClient : IDisposable
             VersionPolicy = _policy,
         };
         request.Headers.ConnectionClose = isLastOnConnection && _version == HttpVersion.Version11 ? true : null;
-        using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseContentRead, cancellationToken);
+        using var response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        await ReadAsync(await response.Content.ReadAsStreamAsync(cancellationToken), cancellationToken);
         return response.StatusCode;
+    }
+
+    /// <summary>To the end, so that the connection can be used again; what is very long is cut off, together with it.</summary>
+    private static async Task ReadAsync(Stream body, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[BufferLength];
+        for (int total = 0, count = 1; count > 0 && total < MaxBody; total += count)
+        {
+            count = await body.ReadAsync(buffer, cancellationToken);
+        }
     }
 }

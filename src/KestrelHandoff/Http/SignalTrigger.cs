@@ -37,6 +37,10 @@ internal sealed class SignalTrigger(ISocketHandoff handoff, ILogger<SignalTrigge
         {
             HttpLog.SignalRefused(logger, e.Message);
         }
+        catch (Exception e)
+        {
+            HttpLog.SignalFailed(logger, e);
+        }
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -69,6 +69,7 @@ public sealed class MessageCodecTests
     [InlineData("""{"type":"offer","listeners":[null],"last":true}""")]
     [InlineData("""{"type":"ready","listeners":[null]}""")]
     [InlineData("""{"type":"migrate","connections":[null]}""")]
+    [InlineData("""{"type":"draining","instances":[null]}""")]
     [InlineData("""{"type":"hello","version":1,"minVersion":1,"processId":1,"capabilities":null}""")]
     [InlineData("""{"type":"hello","version":1,"minVersion":1,"processId":1,"capabilities":[null]}""")]
     [InlineData("""{"type":"hello","version":null,"minVersion":1,"processId":1}""")]

@@ -1,4 +1,5 @@
 using KestrelHandoff.Tests.Descriptors;
+using KestrelHandoff.Tests.Support;
 using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
@@ -188,14 +189,60 @@ public sealed class SuccessorTests : IDisposable
     }
 
     [Fact]
-    public async Task IsConfirmed_OnlyWhenThePredecessorLetsGo()
+    public async Task StandBy_AbortHasCrossedConfirm_LeavesEverythingToThePredecessor()
     {
-        Assert.True(_state.IsConfirmed);
         await JoinAsync();
+        await SayAsync(new Commit());
+        var standingBy = _successor.StandByAsync(Cancel);
+        Assert.Equal(["ready", "accepting"], await HeardAsync(2));
+        var asking = _successor.AskToBeRolledBackAsync(Cancel);
+        Assert.Equal(["abort"], await HeardAsync(1));
+
+        await SayAsync(new Confirm(), new RollBack("stopping"));
+
+        await Assert.ThrowsAsync<RolledBackException>(() => standingBy).OrHang();
+        Assert.True(await asking.OrHang());
         Assert.False(_state.IsConfirmed);
-        await SayAsync(new Commit(), new Confirm());
+    }
+
+    [Fact]
+    public async Task StandBy_PredecessorIsGoneAndTheHealthChecksStayRed_LeavesAfterTheReadyTimeout()
+    {
+        var time = new ShiftingTime();
+        var successor = MakeSuccessor(new NeverReady(), time);
+        await JoinAsync(successor);
+        _pair.Near.Dispose();
+        var standingBy = successor.StandByAsync(Cancel);
+        await time.PassAsync(new SocketHandoffOptions().ReadyTimeout);
+        var late = await Assert.ThrowsAsync<HandoffException>(() => standingBy).OrHang();
+        Assert.Contains("SocketHandoff:ReadyTimeout", late.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task StandBy_HealthChecksTakeTooLongOnProbation_SaysSoInTime()
+    {
+        var time = new ShiftingTime();
+        var successor = MakeSuccessor(new SlowToExamine(), time);
+        await JoinAsync(successor);
+        await SayAsync(new Commit(), new Check());
+        _ = successor.StandByAsync(Cancel);
+        Assert.Equal(["ready", "accepting"], await HeardAsync(2));
+        await time.PassAsync(new SocketHandoffOptions().ExchangeTimeout / 2);
+        using var answer = await _predecessor.ReceiveAsync(Cancel).OrHang();
+        Assert.Contains("take too long", Assert.IsType<Checked>(answer!.Message).Fault, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task WaitForRetirement_CalledOffAfterThePredecessorHasLetGo_ServesOn(bool byRollBack)
+    {
+        await JoinAsync();
+        await SayAsync(new Commit(), new Confirm(), new Draining([new(1, 1, DateTimeOffset.UnixEpoch)]), byRollBack ? new RollBack("late") : new Abort("late"));
+        _pair.Near.Shutdown(System.Net.Sockets.SocketShutdown.Send);
         await _successor.StandByAsync(Cancel).OrHang();
-        Assert.True(_state.IsConfirmed);
+        await _successor.WaitForRetirementAsync(Cancel).OrHang();
+        Assert.Equal(HandoffPhase.Serving, _state.Current.Phase);
     }
 
     public void Dispose()
@@ -205,11 +252,11 @@ public sealed class SuccessorTests : IDisposable
         _services.Dispose();
     }
 
-    private Successor MakeSuccessor(IReadiness? readiness)
+    private Successor MakeSuccessor(IReadiness? readiness, TimeProvider? time = null)
     {
         var registry = new ConnectionRegistry();
         var connections = new ConnectionFactory(new TransportSettings(), null, NullLogger.Instance, registry);
-        var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), TimeProvider.System);
+        var deadlines = new Deadlines(Options.Create(new SocketHandoffOptions()), time ?? TimeProvider.System);
         var migration = new Migration(registry, connections, _listeners, TimeProvider.System, NullLogger<Migration>.Instance);
         var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
         var retirement = new Retirement(arrivals, new Lineage(TimeProvider.System), NullLogger<Retirement>.Instance);
@@ -242,6 +289,15 @@ public sealed class SuccessorTests : IDisposable
         }
 
         return heard;
+    }
+
+    private sealed class SlowToExamine : IReadiness
+    {
+        public Task WaitAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => new TaskCompletionSource<string?>().Task;
+
+        public string? SchemeOf(System.Net.EndPoint endPoint) => null;
     }
 
     private sealed class NeverReady : IReadiness

@@ -1,3 +1,4 @@
+using KestrelHandoff.Tests.Support;
 using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Options;
@@ -7,9 +8,10 @@ namespace KestrelHandoff.Tests.Launch;
 public sealed class FailureStreakTests
 {
     private readonly SocketHandoffOptions _options = new() { MaxFailures = 2 };
+    private readonly ShiftingTime _time = new();
     private readonly FailureStreak _streak;
 
-    public FailureStreakTests() => _streak = new(Options.Create(_options), TimeProvider.System);
+    public FailureStreakTests() => _streak = new(Options.Create(_options), _time);
 
     [Fact]
     public void Check_SameBuildFailedOftenEnough_RefusedWithTheReasonAndTheWayOut()
@@ -22,6 +24,17 @@ public sealed class FailureStreakTests
         Assert.Contains("The last 2 handoffs", refused.Message, StringComparison.Ordinal);
         Assert.Contains("It threw again.", refused.Message, StringComparison.Ordinal);
         Assert.Contains("force=true", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Check_SomeTimeLater_IsTriedAgain()
+    {
+        _streak.Add("a", "");
+        _streak.Add("a", "");
+        _time.Advance(TimeSpan.FromMinutes(10));
+        _streak.Check("a"); // what it failed of may be cured
+        _streak.Add("a", "");
+        Assert.Throws<HandoffException>(() => _streak.Check("a"));
     }
 
     [Fact]
