@@ -30,10 +30,22 @@ public sealed class PredecessorFaultTests
         {
             if (Array.IndexOf(FaultTable.All, message) >= Array.IndexOf(FaultTable.All, "accepting"))
             {
-                await pair.AnsweredByAsync(pair.Generation + 1); // meanwhile the successor serves
+                await pair.AnsweredByAsync(pair.Generation + 1).OrHang(); // meanwhile the successor serves
             }
 
             TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigCont);
+        },
+        SuccessorServes = true,
+    });
+
+    /// <summary>From the commit on the successor may have clients: a stop of the predecessor ends in a confirmation.</summary>
+    [Fact]
+    public Task Predecessor_ToldToStopAfterTheCommit_SuccessorServes() => FaultTable.RunAsync([.. FaultTable.All.SkipWhile(message => message != "commit")], _ => new Fault
+    {
+        Meet = (pair, frame) =>
+        {
+            TestLibc.Kill(pair.Predecessor.ProcessId, TestLibc.SigTerm);
+            return Task.FromResult<byte[]?>(frame);
         },
         SuccessorServes = true,
     });

@@ -32,6 +32,17 @@ public sealed class SuccessorFaultTests
         Lost = Lost.Requests,
     });
 
+    /// <summary>Once it may have heard the confirmation it would be the only instance that is told to stop.</summary>
+    [Fact]
+    public Task Successor_ToldToStop_PredecessorServes() => FaultTable.RunAsync([.. FaultTable.UntilConfirmed.SkipLast(2)], _ => new Fault
+    {
+        Meet = (pair, frame) =>
+        {
+            TestLibc.Kill(pair.Successor.ProcessId, TestLibc.SigTerm);
+            return Task.FromResult<byte[]?>(frame);
+        },
+    });
+
     /// <summary>Whoever serves in the end: a successor may die of it, so not at its last word.</summary>
     [Fact]
     public Task DescriptorTable_Full_SomebodyServes() =>

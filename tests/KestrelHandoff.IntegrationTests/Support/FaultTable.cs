@@ -41,13 +41,13 @@ internal static class FaultTable
             await proxy.Reached.OrHang();
             await (fault.Recover?.Invoke(pair) ?? Task.CompletedTask);
 
-            var successorServes = fault.SuccessorServes ?? await pair.DoesSuccessorStayAsync();
+            var successorServes = fault.SuccessorServes ?? await pair.DoesSuccessorStayAsync().OrHang();
             (serving, var gone) = successorServes ? (pair.Successor, pair.Predecessor) : (pair.Predecessor, pair.Successor);
             generation = fault.StartsAnew ? 1 : successorServes ? generation + 1 : generation;
             await gone.ExitCodeAsync();
             Assert.True(directory.Processes() is [var left] && left == serving.ProcessId, message);
-            await pair.AnsweredByAsync(generation);
-            await CanHandOffAsync(directory, address);
+            await pair.AnsweredByAsync(generation).OrHang();
+            await CanHandOffAsync(directory, address).OrHang();
             await load.AnsweredAsync(2);
             var open = serving.Descriptors;
             Assert.True(open <= (descriptors ??= open) + SpareDescriptors, $"{message}: {open} descriptors are open, {descriptors} were after the first row.");
