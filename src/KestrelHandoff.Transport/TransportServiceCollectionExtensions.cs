@@ -54,6 +54,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Lineage>();
         services.TryAddSingleton<DrainProgress>();
         services.TryAddSingleton<Drain>();
+        services.TryAddSingleton<Admission>();
         services.TryAddSingleton<HandoffCoordinator>();
         services.TryAddSingleton<ISocketHandoff, SocketHandoff>();
         services.AddSingleton<IHostedService, HandoffLifecycle>();

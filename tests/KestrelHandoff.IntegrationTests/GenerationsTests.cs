@@ -102,15 +102,14 @@ public sealed class GenerationsTests
 
     private static async Task<Answer> StatusAsync(Uri address, Func<Answer, bool> isReached)
     {
-        while (true)
+        Answer? status = null;
+        await Poll.UntilAsync(async () =>
         {
             using var client = Single(address);
-            var status = await client.GetHandoffAsync();
-            if (isReached(status))
-            {
-                return status;
-            }
-        }
+            status = await client.GetHandoffAsync();
+            return isReached(status);
+        }).OrHang();
+        return status!;
     }
 
     private static HttpClient Single(Uri address) => new() { BaseAddress = address, DefaultRequestHeaders = { ConnectionClose = true } };

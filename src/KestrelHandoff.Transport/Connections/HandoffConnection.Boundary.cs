@@ -50,6 +50,10 @@ internal sealed partial class HandoffConnection
     {
         _isBetween = isWhole;
         _isInExchange = false;
+        if (_belongings is { } belongings)
+        {
+            belongings.State = null; // it was left to this exchange, and to no later one
+        }
     }
 
     /// <summary>The connection was served before: by a predecessor, or by this instance.</summary>

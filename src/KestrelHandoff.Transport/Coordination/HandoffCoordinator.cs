@@ -1,4 +1,3 @@
-using System.Globalization;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
 using KestrelHandoff.Transport.Launch;
@@ -11,13 +10,13 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class HandoffCoordinator(
     IOptions<SocketHandoffOptions> options,
     InstanceState state,
+    Admission admission,
     SuccessorLauncher launcher,
     Predecessor predecessor,
     Recall recall,
     FailureStreak streak,
     Migration migration,
     Drain drain,
-    Lineage lineage,
     HandoffMetrics metrics,
     TimeProvider time,
     ILogger<HandoffCoordinator> logger) : IDisposable
@@ -47,13 +46,7 @@ internal sealed class HandoffCoordinator(
         Handoff handoff;
         try
         {
-            var build = launcher.FindBuild();
-            if (!force)
-            {
-                streak.Check(build);
-            }
-
-            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener, build, force);
+            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener, launcher.FindBuild(), force);
         }
         catch (HandoffException e)
         {
@@ -112,7 +105,7 @@ internal sealed class HandoffCoordinator(
     {
         if (!force)
         {
-            CheckDraining();
+            admission.Check(build);
         }
 
         // Before the move: from there to the end of RunAsync nothing may fail without a move back.
@@ -130,39 +123,7 @@ internal sealed class HandoffCoordinator(
             }
         }
 
-        throw Busy();
-    }
-
-    private HandoffException Busy()
-    {
-        var (phase, since) = state.Current;
-        var who = _handoff?.Report.Successor is { } successor ? $" to process {successor.ProcessId}" : "";
-        var when = since.ToString("HH:mm:ss'Z'", CultureInfo.InvariantCulture);
-        return new(
-            HandoffFailure.AlreadyRunning,
-            phase is HandoffPhase.Draining or HandoffPhase.Retired
-                ? $"Process {Environment.ProcessId} (generation {state.Generation}) handed over{who} at {when}; ask again on a new connection."
-                : phase < HandoffPhase.Serving || !state.IsConfirmed
-                    ? $"Process {Environment.ProcessId} (generation {state.Generation}) is itself taking over: {phase} since {when}."
-                    : $"A handoff{who} is under way: {phase} since {when}.");
-    }
-
-    /// <summary>Long-lived connections hold each instance to its DrainTimeout: without a limit a deploy tool could fill the machine with them.</summary>
-    private void CheckDraining()
-    {
-        var draining = lineage.Draining;
-        if (draining.Count >= options.Value.MaxDraining)
-        {
-            throw new HandoffException(
-                HandoffFailure.TooManyDraining,
-                $"{draining.Count} earlier instances still drain: {string.Join("; ", draining.Select(Describe))}. "
-                + $"Ask again when one has gone ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.DrainTimeout)}), "
-                + $"or insist with POST …?force=true ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.MaxDraining)} is {options.Value.MaxDraining}).");
-        }
-
-        static string Describe(HandoffDraining instance) => string.Create(
-            CultureInfo.InvariantCulture,
-            $"process {instance.ProcessId} (generation {instance.Generation}) since {instance.Since:HH:mm:ss'Z'} with {instance.Connections} connections");
+        throw admission.Busy(_handoff);
     }
 
     private Task<HandoffReport> Run(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)

@@ -73,14 +73,9 @@ internal static class FaultTable
     /// <summary>Waits until the survivor has done with this row: it answers at the control path, and no handoff is under way.</summary>
     private static async Task CanHandOffAsync(TestDirectory directory, Uri address)
     {
-        while (!await IsAnsweredAsync(directory.ControlPath))
-        {
-        }
-
+        await Poll.UntilAsync(() => IsAnsweredAsync(directory.ControlPath));
         await using var status = await RawHttp.ConnectAsync(address);
-        while (!(await status.GetAsync("/admin/handoff")).Body.Contains("\"phase\": \"serving\"", StringComparison.Ordinal))
-        {
-        }
+        await Poll.UntilAsync(async () => (await status.GetAsync("/admin/handoff")).Body.Contains("\"phase\": \"serving\"", StringComparison.Ordinal));
     }
 
     private static async Task<bool> IsAnsweredAsync(string path)
@@ -159,10 +154,6 @@ internal sealed record Pair(Uri Address, int Generation, AppProcess Predecessor,
     }
 
     /// <summary>Waits until a connection is answered by that generation.</summary>
-    public async Task AnsweredByAsync(int generation)
-    {
-        while (await FaultTable.AskAsync(Address, () => Lost.Connects) != $"{generation}") // the load says what was lost
-        {
-        }
-    }
+    public Task AnsweredByAsync(int generation) =>
+        Poll.UntilAsync(async () => await FaultTable.AskAsync(Address, () => Lost.Connects) == $"{generation}"); // the load says what was lost
 }

@@ -130,6 +130,17 @@ public sealed class HandOffTests
     }
 
     [Fact]
+    public async Task State_AfterTheExchangeThatItWasLeftTo_IsGone()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        pair.Connection.Continue("state"u8.ToArray(), isBetween: false);
+        pair.Connection.BeginExchange();
+        Assert.Equal(5, Feature(pair).State!.Value.Length);
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.Null(Feature(pair).State);
+    }
+
+    [Fact]
     public async Task Want_WhileItIsDisposed_Stays()
     {
         await using var pair = await ConnectionPair.CreateAsync();

@@ -1,0 +1,55 @@
+using System.Globalization;
+using KestrelHandoff.Transport.Launch;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Transport.Coordination;
+
+/// <summary>Whether a handoff may begin now; if not, why, and what to do about it.</summary>
+internal sealed class Admission(IOptions<SocketHandoffOptions> options, InstanceState state, Lineage lineage, FailureStreak streak)
+{
+    /// <param name="build">What would be launched; null for a successor that launches itself.</param>
+    /// <exception cref="HandoffException">Too much has failed, or drains.</exception>
+    public void Check(string? build)
+    {
+        if (build is not null)
+        {
+            streak.Check(build);
+        }
+
+        CheckDraining();
+    }
+
+    /// <summary>Who is in the way, and since when.</summary>
+    /// <param name="last">The current or last handoff of this instance.</param>
+    public HandoffException Busy(Handoff? last)
+    {
+        var (phase, since) = state.Current;
+        var who = last?.Report.Successor is { } successor ? $" to process {successor.ProcessId}" : "";
+        var when = since.ToString("HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+        return new(
+            HandoffFailure.AlreadyRunning,
+            phase is HandoffPhase.Draining or HandoffPhase.Retired
+                ? $"Process {Environment.ProcessId} (generation {state.Generation}) handed over{who} at {when}; ask again on a new connection."
+                : phase < HandoffPhase.Serving || !state.IsConfirmed
+                    ? $"Process {Environment.ProcessId} (generation {state.Generation}) is itself taking over: {phase} since {when}."
+                    : $"A handoff{who} is under way: {phase} since {when}.");
+    }
+
+    /// <summary>Long-lived connections hold each instance to its DrainTimeout: without a limit a deploy tool could fill the machine with them.</summary>
+    private void CheckDraining()
+    {
+        var draining = lineage.Draining;
+        if (draining.Count >= options.Value.MaxDraining)
+        {
+            throw new HandoffException(
+                HandoffFailure.TooManyDraining,
+                $"{draining.Count} earlier instances still drain: {string.Join("; ", draining.Select(Describe))}. "
+                + $"Ask again when one has gone ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.DrainTimeout)}), "
+                + $"or insist with POST …?force=true ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.MaxDraining)} is {options.Value.MaxDraining}).");
+        }
+
+        static string Describe(HandoffDraining instance) => string.Create(
+            CultureInfo.InvariantCulture,
+            $"process {instance.ProcessId} (generation {instance.Generation}) since {instance.Since:HH:mm:ss'Z'} with {instance.Connections} connections");
+    }
+}
