@@ -58,6 +58,10 @@ internal sealed partial class HandoffConnection
             {
                 await LingerAsync();
             }
+            else if (_isShutDown)
+            {
+                _socket.Dispose();
+            }
 
             FireConnectionClosed();
             _sender?.Dispose();
@@ -110,17 +114,17 @@ internal sealed partial class HandoffConnection
 
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
         _lingers = reason is null && (_lane.Registry.IsDraining || _replayed is not null) && !_peerEnded;
+
+        // Closed by DisposeAsync, when the receive that is pending has met the end: one that is aborted leaves its SocketAsyncEventArgs
+        // to the finalizer, and the next collection has to keep what hangs on it, for every connection that was closed.
+        _isShutDown = !_lingers;
         try
         {
             _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            _lingers = false; // the peer, or the application through Socket, was faster: nothing is left to shut down
-        }
-
-        if (!_lingers)
-        {
+            _lingers = _isShutDown = false; // the peer, or the application through Socket, was faster: nothing is left to shut down
             _socket.Dispose();
         }
     }
@@ -150,15 +154,15 @@ internal sealed partial class HandoffConnection
     private bool TryTake(QuietAwait.Outcome receive, out int count, ref Exception? error)
     {
         count = 0;
-        if (_phase == Phase.Ended)
+        if (_phase == Phase.Ended && !_isShutDown)
         {
-            return false; // we closed the socket: to take that failure would cost an exception for every connection
+            return false; // it was aborted: to take that failure would cost an exception for every connection
         }
 
         try
         {
             count = receive.Take();
-            return true;
+            return _phase != Phase.Ended;
         }
         catch (OperationCanceledException)
         {

@@ -152,4 +152,30 @@ public sealed class HandoffConnectionTests
         await pair.Connection.DisposeAsync().OrHang();
         Assert.Equal(0, pair.Registry.Count);
     }
+
+    [Fact]
+    public async Task Dispose_WhileAReceiveIsPending_LeavesNothingToTheFinalizer()
+    {
+        const int Count = 10;
+        var sockets = new List<WeakReference<Socket>>();
+        for (var i = 0; i < Count; i++)
+        {
+            sockets.Add(await CloseAsync());
+        }
+
+        GC.Collect();
+
+        // A reference that follows an object through its resurrection: what a finalizer is yet to run for, and all it refers to, is still there.
+        // The last one may be on the stack of a thread that has not done anything since.
+        Assert.InRange(sockets.Count(socket => socket.TryGetTarget(out _)), 0, Count / 2);
+
+        static async Task<WeakReference<Socket>> CloseAsync()
+        {
+            await using var pair = await ConnectionPair.CreateAsync();
+            var socket = new WeakReference<Socket>(pair.Connection.Socket, trackResurrection: true);
+            await pair.Connection.DisposeAsync();
+            Assert.Equal(0, await pair.Client.ReceiveAsync(new byte[1]).OrHang());
+            return socket;
+        }
+    }
 }
