@@ -20,9 +20,10 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
 
     private static readonly Type[] OwnFeatures =
     [
+        typeof(HandoffConnection), // first: asked for with every request
         typeof(IConnectionIdFeature), typeof(IConnectionTransportFeature), typeof(IConnectionItemsFeature),
         typeof(IConnectionLifetimeFeature), typeof(IConnectionEndPointFeature), typeof(IConnectionSocketFeature),
-        typeof(IMemoryPoolFeature), typeof(IConnectionHandoffFeature), typeof(HandoffConnection),
+        typeof(IMemoryPoolFeature), typeof(IConnectionHandoffFeature),
     ];
 
     private EndPoint? _localEndPoint;

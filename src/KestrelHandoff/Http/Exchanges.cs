@@ -54,7 +54,7 @@ internal static class Exchanges
 
     /// <summary>The body as Kestrel has it: once the app has put a stream of its own in its place, the request has a reader over that one.</summary>
     private static PipeReader? BodyOf(HttpContext context) =>
-        context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true } ? context.Request.BodyReader : null;
+        context.Features[typeof(IHttpRequestBodyDetectionFeature)] is IHttpRequestBodyDetectionFeature { CanHaveBody: true } ? context.Request.BodyReader : null;
 
     /// <summary>What the app has left of the body Kestrel reads after this, and then waits for nobody knows which bytes: the connection stays.</summary>
     private static bool IsRead(PipeReader? body, HttpContext context)

@@ -18,7 +18,8 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
         Func<object, Task> announceLate = state => AnnounceLate((HttpContext)state);
         app.Use(next => context =>
         {
-            var connection = context.Features.Get<HandoffConnection>();
+            // What every request passes asks for features by the indexer: Get is a generic interface method, which the runtime looks up each time.
+            var connection = context.Features[typeof(HandoffConnection)] as HandoffConnection;
             var canMove = connection is not null && Exchanges.CanMove(connection, context);
             if (drain.HasBegun)
             {

@@ -36,7 +36,7 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
 
     /// <summary>What the server has for a request that asks for an upgrade.</summary>
     public static IHttpUpgradeFeature? Wanted(HttpContext context) =>
-        context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } upgrade ? upgrade : null;
+        context.Features[typeof(IHttpUpgradeFeature)] is IHttpUpgradeFeature { IsUpgradableRequest: true } upgrade ? upgrade : null;
 
     public static async Task RunAsync(HandoffConnection connection, IHttpUpgradeFeature upgrade, RequestDelegate next, HttpContext context)
     {
