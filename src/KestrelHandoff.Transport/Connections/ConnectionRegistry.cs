@@ -69,8 +69,8 @@ internal sealed class ConnectionRegistry
 
     internal void Add(HandoffConnection connection)
     {
-        var index = (int)((uint)Interlocked.Increment(ref _nextStripe) % (uint)_stripes.Length);
-        connection.Links.Stripe = index;
+        var index = (byte)((uint)Interlocked.Increment(ref _nextStripe) % (uint)_stripes.Length);
+        connection.Stripe = index;
         Interlocked.Increment(ref _count);
         if (_isDraining)
         {
@@ -82,7 +82,7 @@ internal sealed class ConnectionRegistry
 
     internal void Remove(HandoffConnection connection)
     {
-        _stripes[connection.Links.Stripe].Remove(connection);
+        _stripes[connection.Stripe].Remove(connection);
         if (Interlocked.Decrement(ref _count) == 0)
         {
             CompleteWaiter();
@@ -102,7 +102,6 @@ internal sealed class ConnectionRegistry
     {
         public HandoffConnection? Previous;
         public HandoffConnection? Next;
-        public int Stripe;
     }
 
     private sealed class Stripe

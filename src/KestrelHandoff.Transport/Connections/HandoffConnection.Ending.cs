@@ -113,7 +113,7 @@ internal sealed partial class HandoffConnection
         }
 
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
-        _lingers = reason is null && (_lane.Registry.IsDraining || _replayed is not null) && !_peerEnded;
+        _lingers = reason is null && (_lane.Registry.IsDraining || Replayed is not null) && !_peerEnded;
 
         // Closed by DisposeAsync, when the receive that is pending has met the end: one that is aborted leaves its SocketAsyncEventArgs
         // to the finalizer, and the next collection has to keep what hangs on it, for every connection that was closed.

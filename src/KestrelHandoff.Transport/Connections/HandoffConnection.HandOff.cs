@@ -11,8 +11,6 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
     private Belongings? _belongings;
 
-    private volatile TaskCompletionSource? _cut;
-
     /// <summary>What is spoken here now, if not requests.</summary>
     private IMessages? _messages;
 
@@ -134,7 +132,11 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     public Task CutOutputAsync()
     {
         var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _cut = cut;
+        lock (_stopReceiving)
+        {
+            (_belongings ??= new()).Cut = cut;
+        }
+
         _output.CancelPendingRead();
         return Task.WhenAny(cut.Task, _sending);
     }
@@ -169,5 +171,9 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         public CancellationTokenSource? Requested;
         public ReadOnlyMemory<byte>? State;
         public byte[]? Left;
+
+        /// <summary>Set before the send loop is woken, which completes it.</summary>
+        public TaskCompletionSource? Cut;
+        public TaskCompletionSource<ReleasedConnection?>? Release;
     }
 }

@@ -7,8 +7,6 @@ namespace KestrelHandoff.Transport.Connections;
 // in every process: nothing here may reach for them.
 internal sealed partial class HandoffConnection
 {
-    private TaskCompletionSource<ReleasedConnection?>? _release;
-
     /// <summary>Stops receiving, sends what the application has written, and gives the socket away.</summary>
     /// <param name="cancellationToken">Gives up: the connection is aborted. The wait is for a peer that does not read.</param>
     /// <returns>
@@ -40,7 +38,7 @@ internal sealed partial class HandoffConnection
         }
         finally
         {
-            _release!.SetResult(released);
+            _belongings!.Release!.SetResult(released);
         }
 
         return released;
@@ -65,7 +63,7 @@ internal sealed partial class HandoffConnection
                 return false;
             }
 
-            _release = new TaskCompletionSource<ReleasedConnection?>(TaskCreationOptions.RunContinuationsAsynchronously);
+            (_belongings ??= new()).Release = new TaskCompletionSource<ReleasedConnection?>(TaskCreationOptions.RunContinuationsAsynchronously);
             _phase = Phase.Releasing;
         }
 
@@ -166,7 +164,7 @@ internal sealed partial class HandoffConnection
             }
         }
 
-        if (_release is { } release)
+        if (_belongings?.Release is { } release)
         {
             await release.Task;
         }

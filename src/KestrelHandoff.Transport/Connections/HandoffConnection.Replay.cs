@@ -6,10 +6,10 @@ namespace KestrelHandoff.Transport.Connections;
 // How a connection begins that was served before: with what was received then, or with the request that its server is asked again.
 internal sealed partial class HandoffConnection
 {
-    private readonly ReplayedOutput? _replayed;
+    private ReplayedOutput? Replayed => _ownTransport.Output as ReplayedOutput;
 
     /// <summary>The client was told that its stream ends, or is about to be.</summary>
-    private bool IsReplayRefused => _replayed?.IsSame is { IsCompleted: true, Result: false };
+    private bool IsReplayRefused => Replayed?.IsSame is { IsCompleted: true, Result: false };
 
     private async Task ReceiveAfterAsync(ReadOnlyMemory<byte> received)
     {

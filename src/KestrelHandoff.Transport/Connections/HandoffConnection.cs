@@ -50,8 +50,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
         var output = new Pipe(lane.OutputOptions);
         _input = input.Writer;
         _output = output.Reader;
-        _replayed = behind?.Invoke(output.Writer);
-        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, _replayed ?? output.Writer);
+        _transport = _ownTransport = new BoundaryPipe(this, input.Reader, behind?.Invoke(output.Writer) ?? output.Writer);
         ConnectionClosed = _connectionClosed.Token;
     }
 
@@ -81,6 +80,9 @@ internal sealed partial class HandoffConnection : ConnectionContext
     /// <summary>Where this connection is in its registry's list.</summary>
     internal ref ConnectionRegistry.LinkPair Links => ref _links;
 
+    /// <summary>Which of the registry's lists; not in <see cref="Links"/>, where it would take eight bytes.</summary>
+    internal byte Stripe { get; set; }
+
     private ConnectionRegistry.LinkPair _links;
 
     /// <summary>Begins to receive and send.</summary>
@@ -89,7 +91,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     public void Start(ReadOnlyMemory<byte> received, ReadOnlyMemory<byte> request = default)
     {
         _lane.Registry.Add(this);
-        _receiving = _replayed is not null ? ReceiveAfterReplayAsync(_replayed, request, received)
+        _receiving = Replayed is { } replayed ? ReceiveAfterReplayAsync(replayed, request, received)
             : received.IsEmpty ? ReceiveAsync()
             : ReceiveAfterAsync(received);
         _sending = SendAsync();
@@ -167,7 +169,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
             while (true)
             {
                 var result = await _output.ReadAsync();
-                if (result.IsCanceled && _cut is null)
+                if (result.IsCanceled && _belongings?.Cut is null)
                 {
                     break;
                 }
@@ -188,7 +190,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
                 if (result.IsCanceled) // with everything that was written before the cut
                 {
-                    _cut!.SetResult();
+                    _belongings!.Cut!.SetResult();
                     await DiscardOutputAsync();
                     break;
                 }

@@ -6,18 +6,17 @@ namespace KestrelHandoff.Transport.Connections;
 /// <remarks>Every connection that closes aborts its pending receive: an exception for each would cost more than the close.</remarks>
 internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyCompletion
 {
-    private readonly ValueTaskAwaiter<int> _awaiter = operation.GetAwaiter();
-    private readonly ValueTask<int> _operation = operation;
+    private readonly ValueTask<int> _operation = operation; // and not its awaiter too: each idle connection holds one of these
 
-    public bool IsCompleted => _awaiter.IsCompleted;
+    public bool IsCompleted => _operation.IsCompleted;
 
     public QuietAwait GetAwaiter() => this;
 
     public Outcome GetResult() => new(_operation);
 
-    public void OnCompleted(Action continuation) => _awaiter.OnCompleted(continuation);
+    public void OnCompleted(Action continuation) => _operation.GetAwaiter().OnCompleted(continuation);
 
-    public void UnsafeOnCompleted(Action continuation) => _awaiter.UnsafeOnCompleted(continuation);
+    public void UnsafeOnCompleted(Action continuation) => _operation.GetAwaiter().UnsafeOnCompleted(continuation);
 
     /// <summary>An operation that has ended. A socket's says "succeeded" even when it failed: only the result tells.</summary>
     internal readonly struct Outcome(ValueTask<int> operation)
