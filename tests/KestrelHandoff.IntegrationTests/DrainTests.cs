@@ -49,6 +49,22 @@ public sealed class DrainTests
         Assert.Equal("2", await client.TextAsync("/"));
     }
 
+    [Fact]
+    public async Task Deadline_Zero_PredecessorExitsWith0()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(Main, "--SocketHandoff:DrainTimeout=00:00:00");
+        var client = await app.ClientAsync();
+        await using var endless = await RawHttp.ConnectAsync(client.BaseAddress!);
+        await endless.WriteAsync("GET /forever HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        Assert.Equal("HTTP/1.1 200 OK", await endless.ReadLineAsync());
+
+        await client.HandOffAsync();
+
+        Assert.Equal(0, await app.ExitCodeAsync());
+        Assert.Equal("2", await client.TextAsync("/"));
+    }
+
     [Theory]
     [InlineData("http")]
     [InlineData("https")]

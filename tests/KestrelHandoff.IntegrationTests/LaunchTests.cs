@@ -99,6 +99,24 @@ public sealed class LaunchTests
     }
 
     [Fact]
+    public async Task Priority_MayNotBeRaised_SuccessorHasThatOfItsPredecessor()
+    {
+        string[] without = ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice"]; // root, but of that; others may not anyway
+        Assert.SkipUnless(Tools.Has("setpriv"), "setpriv is not installed");
+        await using var directory = new TestDirectory();
+        var app = directory.Start(new AppSettings { Program = Tools.UserId == 0 ? [.. without, TestApp.Program] : [TestApp.Program] });
+        var nice = NiceOf((await app.ServingAsync(1)).ProcessId);
+        var client = await app.ClientAsync();
+
+        await client.HandOffAsync();
+
+        Assert.Equal(nice, NiceOf((await app.ServingAsync(2)).ProcessId));
+
+        // proc_pid_stat(5), the 19th field; the second is the name, in brackets
+        static string NiceOf(int process) => File.ReadAllText($"/proc/{process}/stat").Split(") ")[^1].Split(' ')[19 - 3];
+    }
+
+    [Fact]
     public async Task Post_ToPid1_NotImplemented()
     {
         Assert.SkipUnless(Tools.Has("unshare"), "unshare is not installed");

@@ -30,7 +30,12 @@ internal sealed class ControlSocket : IDisposable
     {
         var directory = System.IO.Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(directory, OwnerOnly);
-        var (owner, mode) = Libc.Status(directory);
+        var (owner, mode, _, isLink) = Libc.Status(directory);
+        if (isLink)
+        {
+            throw new IOException($"The directory '{directory}' of the control socket is a symbolic link, which may lead elsewhere tomorrow: name the directory itself.");
+        }
+
         var user = Libc.EffectiveUser();
         if (owner != user && owner != 0)
         {
@@ -59,6 +64,11 @@ internal sealed class ControlSocket : IDisposable
         CheckLength(path, unfinished);
         try
         {
+            if (File.Exists(path) && !Libc.Status(path).IsSocket)
+            {
+                throw new IOException($"'{path}' is to be the control socket, but there is a file of another kind: use another path, or remove it.");
+            }
+
             using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             var address = new UnixDomainSocketEndPoint(unfinished).Serialize();
             Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);

@@ -65,6 +65,7 @@ internal sealed class Drain(
     /// </summary>
     private async Task SayGoodbyeAsync(TimeSpan window, CancellationToken cancellationToken)
     {
+        var pause = TimeSpan.FromMilliseconds(Math.Max(1, window.TotalMilliseconds / GoodbyeSteps)); // a pause of none would never leave this loop
         for (var step = 0; !cancellationToken.IsCancellationRequested; step++)
         {
             var left = Math.Max(1, GoodbyeSteps - step);
@@ -76,7 +77,7 @@ internal sealed class Drain(
                 connection.SayGoodbye();
             }
 
-            await Task.Delay(window / GoodbyeSteps, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.Delay(pause, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

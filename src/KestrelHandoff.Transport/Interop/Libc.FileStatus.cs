@@ -7,22 +7,24 @@ namespace KestrelHandoff.Transport.Interop;
 internal static unsafe partial class Libc
 {
     private const int FileTypeMask = 0xF000, FileTypeDirectory = 0x4000, FileTypeRegular = 0x8000; // inode(7)
-    private const int AtWorkingDirectory = -100, AtEmptyPath = 0x1000; // linux/fcntl.h
+    private const int FileTypeSocket = 0xC000, FileTypeLink = 0xA000;
+    private const int AtWorkingDirectory = -100, AtEmptyPath = 0x1000, AtNoFollow = 0x100; // linux/fcntl.h
     private const uint StatxType = 1, StatxMode = 2, StatxUser = 8; // linux/stat.h
 
-    /// <summary>Who owns a file, and who may do what with it.</summary>
-    public static (uint Owner, UnixFileMode Mode) Status(string path)
+    /// <summary>Who owns a file, and who may do what with it. Of a symbolic link, the link itself.</summary>
+    public static (uint Owner, UnixFileMode Mode, bool IsSocket, bool IsLink) Status(string path)
     {
         FileStatus status;
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
         {
-            if (Statx(AtWorkingDirectory, name, 0, StatxMode | StatxUser, &status) < 0)
+            if (Statx(AtWorkingDirectory, name, AtNoFollow, StatxType | StatxMode | StatxUser, &status) < 0)
             {
                 throw LastError($"statx({path})");
             }
         }
 
-        return (status.User, (UnixFileMode)(status.Mode & ~FileTypeMask));
+        var type = status.Mode & FileTypeMask;
+        return (status.User, (UnixFileMode)(status.Mode & ~FileTypeMask), type == FileTypeSocket, type == FileTypeLink);
     }
 
     private static int FileTypeOf(SafeHandle descriptor)

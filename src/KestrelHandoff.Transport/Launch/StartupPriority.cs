@@ -62,8 +62,13 @@ internal static class StartupPriority
     }
 
     /// <summary>Lowers this thread's priority, if it could be raised again.</summary>
-    private static bool TryLower(int normal) =>
-        Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + 1))
-        && Libc.TrySetThreadPriority(0, normal)
-        && Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + Steps));
+    private static bool TryLower(int normal)
+    {
+        // Tried on a thread of its own: one that may not come back would start a successor that stays lower, and each generation a step more.
+        var canRaise = false;
+        var trial = new Thread(() => canRaise = Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + 1)) && Libc.TrySetThreadPriority(0, normal));
+        trial.Start();
+        trial.Join();
+        return canRaise && Libc.TrySetThreadPriority(0, Math.Min(Lowest, normal + Steps));
+    }
 }

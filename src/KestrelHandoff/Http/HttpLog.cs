@@ -17,6 +17,9 @@ internal static partial class HttpLog
     [LoggerMessage(603, LogLevel.Debug, "Listener {Listener} did not answer HTTP to a probe.")]
     public static partial void NotHttp(ILogger logger, string listener, Exception exception);
 
+    [LoggerMessage(608, LogLevel.Warning, "The successor's listener {Listener} is of HTTPS, and did not answer a probe: {Reason} Nothing was tried there.")]
+    public static partial void NotHttps(ILogger logger, string listener, string reason);
+
     [LoggerMessage(604, LogLevel.Warning, "SIGUSR2 started no handoff: {Reason}")]
     public static partial void SignalRefused(ILogger logger, string reason);
 

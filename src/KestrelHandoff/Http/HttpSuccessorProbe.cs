@@ -48,7 +48,15 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
                 || (e is HandoffException { Failure: HandoffFailure.Timeout } && main is null && listener.Name != target.Preferred))
             {
                 // A protocol of its own: it answers something else, or waits for more. Another listener may speak HTTP.
-                HttpLog.NotHttp(logger, listener.Name, e);
+                if (listener.Scheme == Uri.UriSchemeHttps)
+                {
+                    HttpLog.NotHttps(logger, listener.Name, e.Message);
+                }
+                else
+                {
+                    HttpLog.NotHttp(logger, listener.Name, e);
+                }
+
                 notHttp = e;
             }
         }
@@ -100,6 +108,11 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
                 HandoffFailure.Timeout,
                 $"The successor did not answer GET {path} within {_options.ProbeTimeout.TotalSeconds:0.###} s (SocketHandoff:ProbeTimeout).",
                 e);
+        }
+
+        catch (IOException e)
+        {
+            throw new HandoffException(HandoffFailure.ProbeFailed, $"The successor's answer to GET {path} broke off: {e.Message}", e);
         }
 
         var isRight = IsAnyAnswerFine ? (int)status < 500 : (int)status is >= 200 and < 400;

@@ -39,6 +39,7 @@ internal sealed class ProbeClient : IDisposable
     }
 
     /// <exception cref="HttpRequestException">What answers does not speak HTTP.</exception>
+    /// <exception cref="IOException">The answer breaks off.</exception>
     public async Task<HttpStatusCode> GetAsync(string path, bool isLastOnConnection, CancellationToken cancellationToken)
     {
         var status = await SendAsync(path, isLastOnConnection, cancellationToken);

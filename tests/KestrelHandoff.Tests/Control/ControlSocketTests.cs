@@ -43,6 +43,27 @@ public sealed class ControlSocketTests : IDisposable
         await AssertReachableAsync(socket);
     }
 
+    [Fact]
+    public void Bind_OverAFileThatIsNoSocket_IsRefusedAndTheFileStays()
+    {
+        File.WriteAllText(SocketPath, "an app's own");
+
+        var refused = Assert.Throws<IOException>(() => ControlSocket.Bind(SocketPath));
+
+        Assert.Contains($"'{SocketPath}' is to be the control socket, but there is a file of another kind", refused.Message, StringComparison.Ordinal);
+        Assert.Equal("an app's own", File.ReadAllText(SocketPath));
+    }
+
+    [Fact]
+    public void Bind_DirectoryIsALink_IsRefused()
+    {
+        Directory.CreateSymbolicLink(_directory["link"], Directory.CreateDirectory(_directory["real"], OwnerOnly).FullName);
+
+        var refused = Assert.Throws<IOException>(() => ControlSocket.Bind(_directory["link/control.sock"]));
+
+        Assert.Contains("is a symbolic link", refused.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(UnixFileMode.GroupWrite, "720")]
     [InlineData(UnixFileMode.OtherWrite, "702")]
