@@ -163,7 +163,8 @@ internal sealed class Migration(
         ReleasedConnection? released = null;
         try
         {
-            released = await connection.ReleaseAsync(_giveUp.Token);
+            // Held in the last moment, it would be reset, and its last answer with it: not released it ends as any other.
+            released = _giveUp.IsCancellationRequested ? null : await connection.ReleaseAsync(_giveUp.Token);
         }
         finally
         {

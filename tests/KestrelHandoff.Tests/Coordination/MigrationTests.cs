@@ -83,6 +83,24 @@ public sealed class MigrationTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task GiveUp_ConnectionIsHeldAfterwards_SendsWhatItHasAndFin()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        using var client = await Clients.ConnectAsync(listener.EndPoint);
+        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        _migration.Begin(new(SentAsync, NeverAsync), new Dictionary<string, string> { [listener.Name] = listener.Name });
+        _migration.GiveUp();
+        await connection.WriteAsync("last");
+
+        Assert.True(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
+        await connection.DisposeAsync().OrHang();
+
+        Assert.Equal("last", await client.ReceiveTextAsync(4));
+        Assert.Empty(await client.ReceiveToEndAsync());
+        await _migration.WhenSettledAsync(Cancel).OrHang();
+    }
+
+    [Fact]
     public async Task GiveUp_ConnectionIsNotHeld_IsLeftToItsServer()
     {
         var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
