@@ -10,7 +10,10 @@ public interface ISocketHandoff
     HandoffPhase Phase { get; }
 
     /// <summary>Completes when this instance serves: at once in a first instance, at the commit in a successor.</summary>
-    /// <remarks>Work that must run in one instance only (timers, queue consumers) waits for it, and ends at <see cref="Retiring"/>.</remarks>
+    /// <remarks>
+    /// Work in the background (timers, queue consumers) waits for it, and ends at <see cref="Retiring"/>. From the commit to the end of the
+    /// probation both instances may do it.
+    /// </remarks>
     Task Activated { get; }
 
     /// <summary>Cancelled when a successor has taken over and this instance begins to drain.</summary>

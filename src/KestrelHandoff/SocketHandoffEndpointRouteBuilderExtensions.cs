@@ -15,7 +15,7 @@ public static class SocketHandoffEndpointRouteBuilderExtensions
     /// </summary>
     /// <remarks>
     /// Without authorisation of the app's own (<c>.RequireAuthorization()</c>) only callers on this machine are answered, and only if they
-    /// came through no proxy. Requests that a browser sends from another site are always refused.
+    /// came with no proxy's headers. Requests that a browser sends from another site are always refused.
     /// </remarks>
     /// <param name="endpoints">The app.</param>
     /// <param name="pattern">The route. The default is <c>/admin/handoff</c>.</param>

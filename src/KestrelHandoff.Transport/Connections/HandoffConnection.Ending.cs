@@ -58,9 +58,10 @@ internal sealed partial class HandoffConnection
             {
                 await LingerAsync();
             }
-            else if (_isShutDown)
+
+            if (_phase == Phase.Ended)
             {
-                _socket.Dispose();
+                _socket.Dispose(); // not one that was released: it is somebody else's
             }
 
             FireConnectionClosed();
@@ -147,8 +148,6 @@ internal sealed partial class HandoffConnection
         {
             // The peer keeps its half open for longer than we wait, or is gone: either way there is nothing more to wait for.
         }
-
-        _socket.Dispose();
     }
 
     private bool TryTake(QuietAwait.Outcome receive, out int count, ref Exception? error)

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace KestrelHandoff.Transport.Connections;
 
 /// <summary>Waits for the end of an operation without taking its result, so that a failure throws only when somebody asks.</summary>
-/// <remarks>Every connection that closes aborts its pending receive: an exception for each would cost more than the close.</remarks>
+/// <remarks>Every connection that is aborted aborts its pending receive: an exception for each would cost more than the close.</remarks>
 internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyCompletion
 {
     private readonly ValueTask<int> _operation = operation; // and not its awaiter too: each idle connection holds one of these

@@ -10,12 +10,6 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Transport.Coordination;
 
-/// <summary>The way to the instance that takes connections.</summary>
-/// <param name="SendAsync">Sends them. If it fails, they are not sent: the other side acts on whole messages only, and no other can follow on the same line.</param>
-/// <param name="AnswerAsync">What the other instance says to them. If nothing comes, nobody knows whose they are.</param>
-internal sealed record MigrationLine(
-    Func<Migrate, IReadOnlyList<SafeHandle>, CancellationToken, Task> SendAsync, Func<CancellationToken, Task<Migrated>> AnswerAsync);
-
 /// <summary>
 /// The giving side of live connections: a predecessor after the confirmation, a successor after a roll-back. Each is taken between two exchanges, sent with what its client has
 /// sent already, and kept until the other instance has said that it has it: whom a connection belongs to is never in doubt.

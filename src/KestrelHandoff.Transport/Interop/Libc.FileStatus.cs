@@ -6,8 +6,7 @@ namespace KestrelHandoff.Transport.Interop;
 // statx(2) and not fstat(2): its struct is the same on every architecture.
 internal static unsafe partial class Libc
 {
-    private const int FileTypeMask = 0xF000, FileTypeDirectory = 0x4000, FileTypeRegular = 0x8000; // inode(7)
-    private const int FileTypeSocket = 0xC000, FileTypeLink = 0xA000;
+    private const int FileTypeMask = 0xF000, FileTypeDirectory = 0x4000, FileTypeRegular = 0x8000, FileTypeLink = 0xA000, FileTypeSocket = 0xC000; // inode(7)
     private const int AtWorkingDirectory = -100, AtEmptyPath = 0x1000, AtNoFollow = 0x100; // linux/fcntl.h
     private const uint StatxType = 1, StatxMode = 2, StatxUser = 8; // linux/stat.h
 

@@ -54,7 +54,7 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
         context.Request.Headers.Accept is { Count: > 0 } accept
         && !HttpMethods.IsHead(context.Request.Method) // its answer is over with the head, whatever that says
         && accept.ToString().Contains(EventStreamAnswer.ContentType, StringComparison.OrdinalIgnoreCase)
-        && context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true };
+        && !Exchanges.CanHaveBody(context);
 
     public static async Task RunAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {

@@ -13,6 +13,9 @@ internal static class Exchanges
     public static bool CanMove(HandoffConnection connection, HttpContext context) =>
         !connection.IsTransportReplaced && HttpProtocol.IsHttp11(context.Request.Protocol);
 
+    public static bool CanHaveBody(HttpContext context) =>
+        context.Features[typeof(IHttpRequestBodyDetectionFeature)] is IHttpRequestBodyDetectionFeature { CanHaveBody: true };
+
     public static Task RunAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {
         connection.BeginExchange();
@@ -54,7 +57,7 @@ internal static class Exchanges
 
     /// <summary>The body as Kestrel has it: once the app has put a stream of its own in its place, the request has a reader over that one.</summary>
     private static PipeReader? BodyOf(HttpContext context) =>
-        context.Features[typeof(IHttpRequestBodyDetectionFeature)] is IHttpRequestBodyDetectionFeature { CanHaveBody: true } ? context.Request.BodyReader : null;
+        CanHaveBody(context) ? context.Request.BodyReader : null;
 
     /// <summary>What the app has left of the body Kestrel reads after this, and then waits for nobody knows which bytes: the connection stays.</summary>
     private static bool IsRead(PipeReader? body, HttpContext context)
@@ -64,7 +67,7 @@ internal static class Exchanges
             return true;
         }
 
-        if (context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true })
+        if (WebSocketUpgrade.Wanted(context) is not null)
         {
             return false; // its body is whatever comes, the next request too
         }

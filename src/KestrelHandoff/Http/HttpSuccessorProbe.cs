@@ -47,13 +47,13 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
             catch (Exception e) when (e is HttpRequestException
                 || (e is HandoffException { Failure: HandoffFailure.Timeout } && main is null && listener.Name != target.Preferred))
             {
-                // A protocol of its own: it answers something else, or waits for more. Another listener may speak HTTP.
                 if (listener.Scheme == Uri.UriSchemeHttps)
                 {
-                    HttpLog.NotHttps(logger, listener.Name, e.Message);
+                    HttpLog.NotHttps(logger, listener.Name, e.Message); // it may ask for a client's certificate; or it has none of its own
                 }
                 else
                 {
+                    // A protocol of its own: it answers something else, or waits for more. Another listener may speak HTTP.
                     HttpLog.NotHttp(logger, listener.Name, e);
                 }
 
@@ -109,7 +109,6 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
                 $"The successor did not answer GET {path} within {_options.ProbeTimeout.TotalSeconds:0.###} s (SocketHandoff:ProbeTimeout).",
                 e);
         }
-
         catch (IOException e)
         {
             throw new HandoffException(HandoffFailure.ProbeFailed, $"The successor's answer to GET {path} broke off: {e.Message}", e);
