@@ -53,6 +53,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Arrivals>();
         services.TryAddSingleton<Lineage>();
         services.TryAddSingleton<DrainProgress>();
+        services.TryAddSingleton<Goodbyes>();
         services.TryAddSingleton<Drain>();
         services.TryAddSingleton<Admission>();
         services.TryAddSingleton<HandoffCoordinator>();

@@ -33,6 +33,26 @@ public sealed class DrainTests
     }
 
     [Fact]
+    public async Task Idle_UnderTlsOrSilentFromTheStart_IsClosedBeforeTheDeadline()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(
+            "--SocketHandoff:DrainTimeout=00:00:10",
+            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
+            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
+        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        await using var idle = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
+        await using var silent = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
+        Assert.Equal("1", (await idle.GetAsync("/")).Body);
+
+        await client.HandOffAsync();
+
+        await Task.WhenAll(EndBothSidesAsync(idle), EndBothSidesAsync(silent));
+        Assert.Equal(0, await app.ExitCodeAsync());
+        await app.Output.HearAsync("0 are still open and closed now");
+    }
+
+    [Fact]
     public async Task Deadline_ConnectionNeverEnds_PredecessorExitsWith0()
     {
         await using var directory = new TestDirectory();
@@ -103,6 +123,12 @@ public sealed class DrainTests
         await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, null, TestContext.Current.CancellationToken).OrHang();
         await line.DisposeAsync();
         Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    private static async Task EndBothSidesAsync(RawHttp connection)
+    {
+        await connection.EndAsync();
+        await connection.DisposeAsync();
     }
 
     private static async Task<bool> IsHttpAsync(Uri address)

@@ -12,6 +12,7 @@ internal sealed partial class HandoffConnection
     private bool _isParked; // a read is pending, and nothing was flushed since it began
     private bool _isInExchange;
     private bool _isHttp; // there was an exchange
+    private bool _isFixed; // whose end nobody sees
     private bool _isDisposing;
     private bool _isBetween; // no byte of the next exchange was seen
     private volatile bool _isUntouched; // nothing was received or sent
@@ -38,6 +39,7 @@ internal sealed partial class HandoffConnection
     public void BeginExchange(bool hasEnd = true)
     {
         _isInExchange = _isHttp = true;
+        _isFixed = !hasEnd;
         if (hasEnd && Origin is { HasExchanges: false } origin)
         {
             origin.HasExchanges = true;

@@ -1,6 +1,3 @@
-using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.AspNetCore.Http.Features;
-
 namespace KestrelHandoff.Transport.Connections;
 
 // How a handler that speaks a protocol of its own gives its connection away, with what the next one is to know.
@@ -13,11 +10,6 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
     /// <summary>What is spoken here now, if not requests.</summary>
     private IMessages? _messages;
-
-    private bool _hasSaidGoodbye;
-
-    /// <summary>Several exchanges go on at a time, as in HTTP/2.</summary>
-    public bool IsShared { get; set; }
 
     CancellationToken IConnectionHandoffFeature.HandoffRequested
     {
@@ -107,26 +99,6 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         LetServerEnd();
     }
 
-    /// <summary>Whether a handoff can find it between two exchanges or messages.</summary>
-    public bool CanMove => !IsTransportReplaced && !IsShared && _messages is null or { Replay: not null };
-
-    /// <summary>The protocol has a word for the end that can be said at any time, and it was not said yet.</summary>
-    public bool CanSayGoodbye => !_hasSaidGoodbye && (_messages is not null || IsShared);
-
-    /// <summary>The instance goes, and the connection stays: tells the client.</summary>
-    public void SayGoodbye()
-    {
-        _hasSaidGoodbye = true;
-        if (_messages is { } messages)
-        {
-            messages.SayGoodbye();
-        }
-        else if (IsShared)
-        {
-            RequestClose();
-        }
-    }
-
     /// <summary>Sends what was written up to now, and from here on nothing: the server would say that it ends.</summary>
     /// <remarks>While the connection is held, and nobody writes.</remarks>
     public Task CutOutputAsync()
@@ -139,18 +111,6 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
         _output.CancelPendingRead();
         return Task.WhenAny(cut.Task, _sending);
-    }
-
-    private void RequestClose()
-    {
-        try
-        {
-            ((IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
-        }
-        catch (AggregateException e)
-        {
-            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(IConnectionLifetimeNotificationFeature.ConnectionClosedRequested), e);
-        }
     }
 
     private async Task RequestAsync(CancellationTokenSource requested)

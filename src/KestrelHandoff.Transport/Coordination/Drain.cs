@@ -10,6 +10,7 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Drain(
     ConnectionRegistry connections,
     Migration migration,
+    Goodbyes goodbyes,
     IOptions<SocketHandoffOptions> options,
     InstanceState state,
     Lineage lineage,
@@ -18,11 +19,6 @@ internal sealed class Drain(
     TimeProvider time,
     ILogger<Drain> logger)
 {
-    /// <summary>The part of the drain in which goodbyes are said; the rest is for the clients to end in their own way.</summary>
-    private const double GoodbyeShare = 0.5;
-
-    private const int GoodbyeSteps = 100;
-
     /// <summary>Every answer from now on ends its connection.</summary>
     public bool HasBegun => state.Retiring.IsCancellationRequested; // not a moment after the app is told
 
@@ -43,7 +39,7 @@ internal sealed class Drain(
             Log.Draining(logger, connections.Count, limit.TotalSeconds);
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
             var end = Task.Delay(limit, time, stop.Token);
-            _ = SayGoodbyeAsync(limit * GoodbyeShare, stop.Token);
+            _ = goodbyes.SayAsync(limit, stop.Token);
             var telling = tellAsync is null ? Task.CompletedTask : progress.FollowAsync(tellAsync, stop.Token);
             await Task.WhenAny(WhenGoneAsync(), end);
             await stop.CancelAsync();
@@ -56,28 +52,6 @@ internal sealed class Drain(
         finally
         {
             lifetime.StopApplication(); // an instance without listeners must not stay, whatever a logger throws
-        }
-    }
-
-    /// <summary>
-    /// To all that cannot move, one after the other: clients that are told at once come back at once. When the window is over, to those as well that could have
-    /// moved and did not.
-    /// </summary>
-    private async Task SayGoodbyeAsync(TimeSpan window, CancellationToken cancellationToken)
-    {
-        var pause = TimeSpan.FromMilliseconds(Math.Max(1, window.TotalMilliseconds / GoodbyeSteps)); // a pause of none would never leave this loop
-        for (var step = 0; !cancellationToken.IsCancellationRequested; step++)
-        {
-            var left = Math.Max(1, GoodbyeSteps - step);
-            var staying = connections.Snapshot()
-                .Where(connection => connection.CanSayGoodbye && (step >= GoodbyeSteps || !connection.CanMove || !migration.Moves(connection)))
-                .ToArray();
-            foreach (var connection in staying.Take((staying.Length + left - 1) / left))
-            {
-                connection.SayGoodbye();
-            }
-
-            await Task.Delay(pause, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -9,7 +9,7 @@ namespace KestrelHandoff.Http;
 
 /// <summary>
 /// While the instance drains, a connection that can move does; on others each answer says that it is the last. A connection without
-/// a request is left alone: closing it could meet a request on its way (RFC 9112 §9.6), and that request would be lost.
+/// a request is left alone for as long as can be (<see cref="Goodbyes"/>): closing it could meet a request on its way (RFC 9112 §9.6), which would be lost.
 /// </summary>
 internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilter
 {

@@ -1,0 +1,79 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace KestrelHandoff.Transport.Connections;
+
+// How a connection that stays is told that its instance goes.
+internal sealed partial class HandoffConnection
+{
+    private const int TcpInfo = 11; // linux/tcp.h, as the two below
+    private const int LastDataSent = 44, LastDataReceived = 52; // milliseconds ago, in struct tcp_info
+
+    private bool _hasSaidGoodbye;
+
+    /// <summary>Several exchanges go on at a time, as in HTTP/2.</summary>
+    public bool IsShared { get; set; }
+
+    /// <summary>Whether a handoff can find it between two exchanges or messages.</summary>
+    public bool CanMove => !IsTransportReplaced && !IsShared && _messages switch
+    {
+        { } messages => messages.Replay is not null,
+        null => (_isHttp && _isInExchange && !_isFixed) || _isHeld || _belongings?.Requested is not null,
+    };
+
+    /// <summary>The protocol has a word for the end that can be said at any time, and it was not said yet.</summary>
+    public bool CanSayGoodbye => !_hasSaidGoodbye && (_messages is not null || IsShared);
+
+    /// <summary>It has no such word: the client learns of the end with its next request, or by the end.</summary>
+    public bool CanOnlyBeClosed => !_hasSaidGoodbye && !CanMove && !CanSayGoodbye;
+
+    /// <summary>For how long neither side has sent anything, as the kernel remembers it: an idle connection needs no clock here. Zero where it does not.</summary>
+    public TimeSpan Silence
+    {
+        get
+        {
+            Span<byte> info = stackalloc byte[LastDataReceived + sizeof(uint)];
+            try
+            {
+                return _socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info) == info.Length
+                    ? TimeSpan.FromMilliseconds(Math.Min(Read(info[LastDataSent..]), Read(info[LastDataReceived..])))
+                    : TimeSpan.Zero;
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return TimeSpan.Zero; // a Unix socket, or closed by now
+            }
+
+            static uint Read(ReadOnlySpan<byte> number) => BinaryPrimitives.ReadUInt32LittleEndian(number);
+        }
+    }
+
+    /// <summary>The instance goes, and the connection stays: tells the client, or where there is no word for that, the server.</summary>
+    public void SayGoodbye()
+    {
+        _hasSaidGoodbye = true;
+        if (_messages is { } messages)
+        {
+            messages.SayGoodbye();
+        }
+        else
+        {
+            RequestClose();
+        }
+    }
+
+    /// <summary>The server ends the connection where it waits for a request, or after the one it has.</summary>
+    private void RequestClose()
+    {
+        try
+        {
+            ((IFeatureCollection)this).Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+        }
+        catch (AggregateException e)
+        {
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(IConnectionLifetimeNotificationFeature.ConnectionClosedRequested), e);
+        }
+    }
+}
