@@ -17,6 +17,7 @@ public sealed class FailureTests
         { "hang-in-start", HttpStatusCode.GatewayTimeout, "timeout", null, "hangs " },
         { "unhealthy", HttpStatusCode.GatewayTimeout, "timeout", null, "health checks fail: fault" },
         { "answer-500", HttpStatusCode.BadGateway, "probeFailed", null, "" },
+        { "exit-when-asked 7", HttpStatusCode.BadGateway, "successorExited", 7, "" },
         { "answer-late", HttpStatusCode.GatewayTimeout, "timeout", null, "hangs " },
     };
 

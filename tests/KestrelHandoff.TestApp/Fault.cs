@@ -57,6 +57,14 @@ internal sealed class Fault(string file, string mode, string argument) : IHealth
                 return Task.CompletedTask;
             });
         }
+        else if (mode is "exit-when-asked")
+        {
+            app.Run(_ =>
+            {
+                Environment.Exit(int.Parse(argument, CultureInfo.InvariantCulture));
+                return Task.CompletedTask;
+            });
+        }
         else if (mode is "answer-late")
         {
             app.Run(_ => HangAsync());

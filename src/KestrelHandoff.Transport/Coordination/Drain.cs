@@ -49,6 +49,10 @@ internal sealed class Drain(
             var last = progress.Read(isOver: true);
             Log.Retiring(logger, last.ConnectionsMigrated, last.ConnectionsDrained, last.ConnectionsAborted);
         }
+        catch (Exception e)
+        {
+            Log.DrainFailed(logger, e);
+        }
         finally
         {
             lifetime.StopApplication(); // an instance without listeners must not stay, whatever a logger throws

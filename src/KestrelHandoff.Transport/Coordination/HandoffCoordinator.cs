@@ -204,7 +204,9 @@ internal sealed class HandoffCoordinator(
         predecessor.TakeBack(); // first: until the successor is gone both accept, which costs no client anything
         var phase = state.Current.Phase;
         var hasClients = phase is HandoffPhase.Committing or HandoffPhase.Probation or HandoffPhase.Confirming;
+        var isDead = hasClients && (handoff.Process is not null || PeerGone.Is(e)); // others are not ours to kill, and serve what they have
         var (returned, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
+        predecessor.EndOffer();
         var (failure, detail) = e switch
         {
             HandoffException known => (known.Failure, known.Message),
@@ -222,7 +224,7 @@ internal sealed class HandoffCoordinator(
         var report = handoff.End(hasClients ? "rolledBack" : "failed", report => report with
         {
             ConnectionsReturned = returned ?? 0,
-            ConnectionsLost = hasClients && returned is null ? handoff.SuccessorConnections : 0,
+            ConnectionsLost = isDead && returned is null ? handoff.SuccessorConnections : 0,
             Failure = failure,
             Detail = detail,
             ExitCode = exitCode,

@@ -10,8 +10,17 @@ namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>The giving side, from the successor's Hello to the drain, in the order it happens.</summary>
 internal sealed class Predecessor(
-    InstanceState state, ListenerTable listeners, ControlServer control, Deadlines deadlines, ProbationWatch probation, ISuccessorProbe? probe = null)
+    InstanceState state,
+    ListenerTable listeners,
+    ControlServer control,
+    Deadlines deadlines,
+    ProbationWatch probation,
+    TimeProvider time,
+    ISuccessorProbe? probe = null)
 {
+    /// <summary>A process that dies closes its descriptors one after the other: the life-line may end a moment after a connection of the probe's.</summary>
+    private static readonly TimeSpan LastWord = TimeSpan.FromMilliseconds(250);
+
     /// <summary>Hands over. When it returns the successor serves and this instance's gates are shut.</summary>
     /// <returns>The names of the listeners that the successor has.</returns>
     /// <exception cref="Exception">The successor did not get as far; it must go, and this instance accept again.</exception>
@@ -21,7 +30,7 @@ internal sealed class Predecessor(
         handoff.Update(report => report with { Successor = new(hello.ProcessId, state.Generation + 1) });
 
         await WelcomeAsync(handoff, channel, hello, cancellationToken);
-        var offered = listeners.Listeners;
+        var offered = listeners.BeginOffer();
         await OfferAsync(channel, offered, cancellationToken);
 
         var (ready, _) = await deadlines.ExpectAsync<Ready>(channel, HandoffStep.Ready, cancellationToken);
@@ -29,10 +38,11 @@ internal sealed class Predecessor(
         handoff.Update(report => report with { Listeners = Fates(offered, ready) });
         state.Move(HandoffSignal.SuccessorReady);
 
+        var word = channel.ReceiveAsync(CancellationToken.None); // heard at once: a successor that dies while it is probed says more than the probe
         if (probe is not null)
         {
             var target = new ProbeTarget(ready.Listeners, handoff.PreferredListener, (name, token) => DialAsync(channel, name, token));
-            var result = await probe.ProbeAsync(target, cancellationToken);
+            var result = await ProbeAsync(probe, target, word, cancellationToken);
             handoff.Update(report => report with { Probe = result });
         }
 
@@ -40,7 +50,7 @@ internal sealed class Predecessor(
         cancellationToken.ThrowIfCancellationRequested();
         state.Move(HandoffSignal.ProbePassed);
         await deadlines.RunAsync(HandoffStep.Exchange, "Sending Commit", token => channel.SendAsync(new Commit(), token), CancellationToken.None);
-        await deadlines.ExpectAsync<Accepting>(channel, HandoffStep.Commit, CancellationToken.None);
+        await deadlines.ExpectAsync<Accepting>(word.WaitAsync, HandoffStep.Commit, CancellationToken.None);
         state.Move(HandoffSignal.SuccessorAccepts);
 
         // Both accept for a moment: nobody is refused. What this instance has accepted by now it keeps.
@@ -68,6 +78,9 @@ internal sealed class Predecessor(
 
     /// <summary>Accepts again, if it had stopped.</summary>
     public void TakeBack() => listeners.OpenGates();
+
+    /// <summary>After a failure, when the successor is gone.</summary>
+    public void EndOffer() => listeners.EndOffer();
 
     private async Task WelcomeAsync(Handoff handoff, ControlChannel channel, Hello hello, CancellationToken cancellationToken)
     {
@@ -100,7 +113,29 @@ internal sealed class Predecessor(
         }
     }
 
-    private static async Task<Stream> DialAsync(ControlChannel channel, string listener, CancellationToken cancellationToken)
+    private async Task<HandoffProbe?> ProbeAsync(
+        ISuccessorProbe probe, ProbeTarget target, Task<ControlChannel.Received?> word, CancellationToken cancellationToken)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var probing = probe.ProbeAsync(target, stop.Token);
+        await Task.WhenAny(probing, word);
+        if (!probing.IsCompletedSuccessfully)
+        {
+            await Task.WhenAny(word, Task.Delay(LastWord, time, cancellationToken));
+        }
+
+        if (word.IsCompleted)
+        {
+            await stop.CancelAsync();
+            await ((Task)probing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await deadlines.ExpectAsync<Accepting>(word.WaitAsync, HandoffStep.Exchange, CancellationToken.None);
+            throw new ControlException(ControlProtocol.Reasons.UnexpectedMessage, "Accepting came, and nothing was committed.");
+        }
+
+        return await probing;
+    }
+
+    private async Task<Stream> DialAsync(ControlChannel channel, string listener, CancellationToken cancellationToken)
     {
         var (ours, theirs) = Libc.SocketPair();
         var socket = new Socket(ours);
@@ -108,7 +143,8 @@ internal sealed class Predecessor(
         {
             using (theirs)
             {
-                await channel.SendAsync(new Probe(listener), [theirs], cancellationToken);
+                await deadlines.RunAsync(
+                    HandoffStep.Exchange, "Sending Probe", token => channel.SendAsync(new Probe(listener), [theirs], token), cancellationToken);
             }
 
             return new NetworkStream(socket, ownsSocket: true);
@@ -127,7 +163,8 @@ internal sealed class Predecessor(
         try
         {
             SafeHandle[] moving = socket is null ? [] : [socket.Listener];
-            await channel.SendAsync(new Confirm { ControlPath = socket?.Path }, moving, cancellationToken);
+            await deadlines.RunAsync(
+                HandoffStep.Exchange, "Sending Confirm", token => channel.SendAsync(new Confirm { ControlPath = socket?.Path }, moving, token), cancellationToken);
             await deadlines.ExpectAsync<Confirmed>(channel, HandoffStep.Exchange, cancellationToken);
             socket?.Release();
         }

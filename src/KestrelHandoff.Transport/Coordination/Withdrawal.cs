@@ -1,11 +1,13 @@
 using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Diagnostics;
 using KestrelHandoff.Transport.Listeners;
+using Microsoft.Extensions.Logging;
 
 namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>A successor that serves already and must not: accepts no more, gives back what it has accepted, and leaves as a predecessor does.</summary>
 internal sealed class Withdrawal(
-    InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines)
+    InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines, ILogger<Withdrawal> logger)
 {
     /// <param name="line">To the predecessor; null if there is none any more: what was accepted is served here to its end.</param>
     /// <param name="cancellationToken">The host stops.</param>
@@ -35,10 +37,12 @@ internal sealed class Withdrawal(
             await deadlines.RunAsync(
                 HandoffStep.Exchange, "Sending RolledBack", token => line.AnswerAsync(new RolledBack(migration.Count), token), cancellationToken);
         }
-        finally
+        catch (Exception e)
         {
-            drain.Begin(line.Capabilities.Contains(ControlProtocol.Capabilities.Draining) ? (draining, token) => line.SendAsync(draining, [], token) : null);
+            Log.NotGivenBack(logger, e); // served here to its end
         }
+
+        drain.Begin(line.Capabilities.Contains(ControlProtocol.Capabilities.Draining) ? (draining, token) => line.SendAsync(draining, [], token) : null);
     }
 
     private async Task<Migrated> ReadAnswerAsync(LifeLine line, CancellationToken cancellationToken)

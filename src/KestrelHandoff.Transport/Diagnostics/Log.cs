@@ -36,17 +36,11 @@ internal static partial class Log
     [LoggerMessage(108, LogLevel.Error, "A callback of the app on Retiring failed; the drain goes on.")]
     public static partial void RetiringCallbackFailed(ILogger logger, Exception exception);
 
-    [LoggerMessage(110, LogLevel.Warning, "{Count} connections moved to the other instance; no more do, the others are served here to their end.")]
-    public static partial void MigrationEnded(ILogger logger, int count, Exception exception);
-
     [LoggerMessage(109, LogLevel.Error, "Handoff {HandoffId}: the successor, process {ProcessId}, could not be killed.")]
     public static partial void NotKilled(ILogger logger, Guid handoffId, int processId);
 
-    [LoggerMessage(114, LogLevel.Error, "Connection {ConnectionId} could not be told to end.")]
-    public static partial void NotWanted(ILogger logger, string connectionId, Exception exception);
-
-    [LoggerMessage(115, LogLevel.Error, "Handoff {HandoffId}: what the successor leaves could not all be removed.")]
-    public static partial void NotRemoved(ILogger logger, Guid handoffId, Exception exception);
+    [LoggerMessage(110, LogLevel.Warning, "{Count} connections moved to the other instance; no more do, the others are served here to their end.")]
+    public static partial void MigrationEnded(ILogger logger, int count, Exception exception);
 
     [LoggerMessage(111, LogLevel.Information, "Handoff {HandoffId}: process {ProcessId} accepts; on probation for {Seconds} s.")]
     public static partial void OnProbation(ILogger logger, Guid handoffId, int processId, double seconds);
@@ -56,6 +50,15 @@ internal static partial class Log
 
     [LoggerMessage(113, LogLevel.Warning, "Handoff {HandoffId}: the successor did not give back what it had accepted.")]
     public static partial void NotReturned(ILogger logger, Guid handoffId, Exception exception);
+
+    [LoggerMessage(114, LogLevel.Error, "Connection {ConnectionId} could not be told to end.")]
+    public static partial void NotWanted(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(115, LogLevel.Error, "Handoff {HandoffId}: what the successor leaves could not all be removed.")]
+    public static partial void NotRemoved(ILogger logger, Guid handoffId, Exception exception);
+
+    [LoggerMessage(116, LogLevel.Error, "The drain failed; this instance stops.")]
+    public static partial void DrainFailed(ILogger logger, Exception exception);
 
     // 2xx: successor
 
@@ -94,6 +97,9 @@ internal static partial class Log
 
     [LoggerMessage(211, LogLevel.Error, "This instance follows its predecessor no more; it serves on.")]
     public static partial void NotFollowed(ILogger logger, Exception exception);
+
+    [LoggerMessage(212, LogLevel.Warning, "Not everything this instance had accepted could be given back; what is left is served here to its end.")]
+    public static partial void NotGivenBack(ILogger logger, Exception exception);
 
     // 3xx: control socket
 

@@ -36,16 +36,25 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
         return new(Find(program, from, environment.GetValueOrDefault("PATH") ?? ""), arguments, directory, environment);
     }
 
-    /// <summary>What tells one build from another: the program and the files it is given, with the assembly beside an apphost, and when they were written.</summary>
+    /// <summary>
+    /// What tells one build from another: the program and the files it is given, and beside an assembly or an apphost all assemblies and the settings,
+    /// each with its length and when it was written.
+    /// </summary>
     public string Build => string.Join(
         '\n',
         Arguments.Prepend(Executable)
             .Select(name => Path.Combine(WorkingDirectory, name))
-            .SelectMany(name => new[] { name, $"{name}.dll" })
             .Where(File.Exists)
+            .SelectMany(WithBelongings)
+            .Distinct()
+            .Order(StringComparer.Ordinal)
             .Select(name => new FileInfo(name))
             .Select(file => file.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? file)
             .Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}"));
+
+    private static IEnumerable<string> WithBelongings(string file) => file.EndsWith(".dll", StringComparison.Ordinal) || File.Exists($"{file}.dll")
+        ? [file, .. Directory.EnumerateFiles(Path.GetDirectoryName(file)!, "*.dll"), .. Directory.EnumerateFiles(Path.GetDirectoryName(file)!, "appsettings*.json")]
+        : [file];
 
     /// <summary>As a shell finds it: with a slash it is a path, without one it is on PATH.</summary>
     private static string Find(string program, string directory, string path)

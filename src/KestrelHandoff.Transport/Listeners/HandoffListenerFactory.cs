@@ -14,8 +14,9 @@ internal sealed class HandoffListenerFactory(
 {
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
-    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    public async ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
+        await table.WhenBindableAsync(cancellationToken);
         if (table.IsReleased)
         {
             // A configuration that is reloaded while this instance drains: Kestrel logs this and goes on.
@@ -34,7 +35,6 @@ internal sealed class HandoffListenerFactory(
             Log.ListenerAdopted(logger, name, descriptor.LocalEndPoint);
         }
 
-        return ValueTask.FromResult<IConnectionListener>(
-            table.Add(isOpen => new HandoffListener(table, descriptor, connections, isOpen, logger, time)));
+        return table.Add(isOpen => new HandoffListener(table, descriptor, connections, isOpen, logger, time));
     }
 }

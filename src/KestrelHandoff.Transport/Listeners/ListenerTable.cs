@@ -14,6 +14,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
     private readonly Lock _sync = new();
     private readonly List<ListenerDescriptor> _offered = [];
     private readonly List<HandoffListener> _listeners = [];
+    private TaskCompletionSource? _offer; // from the offer to the end of the handoff
 
     /// <summary>Whether listeners bound from now on accept at once. A successor's do not: its gates open at the commit.</summary>
     public bool OpensAtBind { get; set; } = true;
@@ -83,6 +84,40 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
             }
 
             return claimed;
+        }
+    }
+
+    /// <summary>The listeners to offer. From here to the end of the handoff nothing is bound that nobody was offered: see <see cref="WhenBindableAsync"/>.</summary>
+    public IReadOnlyList<HandoffListener> BeginOffer()
+    {
+        lock (_sync)
+        {
+            _offer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            return [.. _listeners];
+        }
+    }
+
+    /// <summary>The handoff is over, and the successor has no copies any more or all there are.</summary>
+    public void EndOffer()
+    {
+        TaskCompletionSource? offer;
+        lock (_sync)
+        {
+            (offer, _offer) = (_offer, null);
+        }
+
+        offer?.SetResult();
+    }
+
+    /// <summary>
+    /// Returns when something may be bound. An endpoint that a reloaded configuration adds while a handoff is under way would be accepted by neither instance
+    /// when it is done, and one that it changes could not be bound, since the successor has a copy.
+    /// </summary>
+    public Task WhenBindableAsync(CancellationToken cancellationToken)
+    {
+        lock (_sync)
+        {
+            return _offer is { } offer ? offer.Task.WaitAsync(cancellationToken) : Task.CompletedTask;
         }
     }
 
@@ -156,6 +191,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
     public async Task ReleaseAsync(IReadOnlySet<string> claimed)
     {
         IsReleased = true;
+        EndOffer();
         foreach (var listener in Listeners)
         {
             if (claimed.Contains(listener.Name))

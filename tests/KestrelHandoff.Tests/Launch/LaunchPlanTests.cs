@@ -51,11 +51,15 @@ public sealed class LaunchPlanTests : IDisposable
     [InlineData("app")]
     [InlineData("app.dll")] // what an apphost runs
     [InlineData("other.dll")] // what "dotnet other.dll" runs
+    [InlineData("library.dll")]
+    [InlineData("appsettings.Production.json")]
     public void Build_FileOfTheCommandLineReplaced_IsAnother(string replaced)
     {
         Write("app");
         Write("app.dll");
         Write("other.dll");
+        Write("library.dll");
+        Write("appsettings.Production.json");
         var started = Started(["./app", "other.dll", "--urls"]);
         var before = LaunchPlan.Make(started, new()).Build;
         Assert.Equal(before, LaunchPlan.Make(started, new()).Build);

@@ -40,6 +40,27 @@ public sealed class ListenerTableTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Bind_WhileAHandoffIsUnderWay_WaitsUntilItHasFailed()
+    {
+        await _predecessor.BindAsync();
+        Assert.Single(_predecessor.Table.BeginOffer());
+        var binding = _predecessor.BindAsync();
+        Assert.False(binding.IsCompleted);
+        _predecessor.Table.EndOffer();
+        await (await binding).AssertServesAsync();
+    }
+
+    [Fact]
+    public async Task Bind_WhileAHandoffIsUnderWayThatSucceeds_IsLeftToTheSuccessor()
+    {
+        _predecessor.Table.BeginOffer();
+        var binding = _predecessor.BindAsync();
+        await _predecessor.Table.ReleaseAsync(new HashSet<string>());
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => binding);
+        Assert.Contains("has handed over", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Bind_PortZeroBeforeAndThatPortNow_IsAdoptedByAddress()
     {
         var given = await _predecessor.BindAsync();
