@@ -14,14 +14,16 @@ public sealed class LineFaultTests
     [InlineData("garbled")]
     public Task Line_TamperedWith_NoClientNotices(string how) => FaultTable.RunAsync([.. FaultTable.All.Where(message => how == "garbled" || message != "confirmed")], message => new Fault
     {
-        Meet = (_, frame) => Task.FromResult(how switch
-        {
-            "closed" => null,
-            "closed in the middle" => frame[..(frame.Length / 2)],
-            _ => Garble(frame),
-        }),
-        SuccessorServes = message is "migrate" or "migrated",
+        Meet = (_, frame) => Task.FromResult(Tamper(frame, how)),
+        SuccessorServes = message is "migrate" or "migrated" or "draining",
     });
+
+    internal static byte[]? Tamper(byte[] frame, string how) => how switch
+    {
+        "closed" => null,
+        "closed in the middle" => frame[..(frame.Length / 2)],
+        _ => Garble(frame),
+    };
 
     /// <summary>As long as the message was, so that no end of it is awaited.</summary>
     private static byte[] Garble(byte[] frame)

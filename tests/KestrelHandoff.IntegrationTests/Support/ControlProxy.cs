@@ -31,6 +31,9 @@ internal sealed class ControlProxy : IAsyncDisposable
         _running = RunAsync();
     }
 
+    /// <summary>Before a message is passed on: its type.</summary>
+    public event Action<string?>? Passing;
+
     /// <summary>The fault has happened.</summary>
     public Task Reached => _reached.Task;
 
@@ -57,7 +60,9 @@ internal sealed class ControlProxy : IAsyncDisposable
         while (await ReceiveAsync(from) is var (frame, descriptors) && frame is not null)
         {
             var passedOn = frame;
-            if (!_reached.Task.IsCompleted && TypeOf(frame) == _message)
+            var type = TypeOf(frame);
+            Passing?.Invoke(type);
+            if (!_reached.Task.IsCompleted && type == _message)
             {
                 passedOn = await _fault(frame);
                 _reached.SetResult();

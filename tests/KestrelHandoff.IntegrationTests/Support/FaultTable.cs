@@ -15,7 +15,10 @@ internal static class FaultTable
     public static readonly string[] UntilConfirmed =
         ["hello", "welcome", "offer", "ready", "probe", "commit", "accepting", "check", "checked", "confirm", "confirmed"];
 
-    public static readonly string[] All = [.. UntilConfirmed, "migrate", "migrated"];
+    public static readonly string[] All = [.. UntilConfirmed, "migrate", "migrated", "draining"];
+
+    /// <summary>Of a roll-back, with a <see cref="Fault.IsSick"/> successor.</summary>
+    public static readonly string[] RollBack = ["roll-back", "rolled-back", "draining"];
 
     public static async Task RunAsync(string[] messages, Func<string, Fault> faultAt)
     {
@@ -35,7 +38,9 @@ internal static class FaultTable
             await using var idle = await RawHttp.ConnectAsync(address); // so that there is something to migrate
             Assert.Equal($"{generation}", (await idle.GetAsync("/")).Body);
             Pair? pair = null;
+            var isSick = false;
             await using var proxy = new ControlProxy(directory.ControlPath, message, frame => fault.Meet(pair!, frame));
+            proxy.Passing += type => directory.SetFault(fault.IsSick && (isSick |= type == "accepting") ? "sick" : "");
             pair = new Pair(address, generation, serving, Start(directory, address));
 
             await proxy.Reached.OrHang();
@@ -134,6 +139,9 @@ internal sealed record Fault
 
     /// <summary>Afterwards; else the predecessor does. Null: the one or the other.</summary>
     public bool? SuccessorServes { get; init; } = false;
+
+    /// <summary>The successor's health check fails as soon as it serves, so that it is rolled back.</summary>
+    public bool IsSick { get; init; }
 
     /// <summary>As generation 1.</summary>
     public bool StartsAnew { get; init; }
