@@ -20,10 +20,14 @@ public interface ISocketHandoff
     CancellationToken Retiring { get; }
 
     /// <summary>Launches a successor of this instance and hands the listeners over to it.</summary>
+    /// <param name="force">
+    /// Also to a build that has failed <see cref="SocketHandoffOptions.MaxFailures"/> times, and while
+    /// <see cref="SocketHandoffOptions.MaxDraining"/> earlier instances drain. The default is <see langword="false"/>.
+    /// </param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     /// <returns>The report, when the successor serves and this instance has begun to drain.</returns>
     /// <exception cref="HandoffException">The handoff failed or was refused; this instance goes on serving.</exception>
-    Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default);
+    Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default);
 
     /// <summary>A snapshot of this instance and of its last or current handoff.</summary>
     HandoffStatus GetStatus();

@@ -18,7 +18,7 @@ internal sealed class UnsupportedSocketHandoff(TimeProvider time, ILogger<Unsupp
 
     public CancellationToken Retiring => CancellationToken.None;
 
-    public Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default) => Task.FromException<HandoffReport>(
+    public Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default) => Task.FromException<HandoffReport>(
         new HandoffException(HandoffFailure.NotPossible, "Sockets can only be handed off on Linux."));
 
     public HandoffStatus GetStatus() => new(Environment.ProcessId, Generation, Phase, _started, 0, [], null);

@@ -14,7 +14,7 @@ internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceStat
 
     public CancellationToken Retiring => state.Retiring;
 
-    public Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default) => coordinator.HandOffAsync(null, force: false, cancellationToken);
+    public Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default) => HandOffAsync(null, force, cancellationToken);
 
     /// <param name="preferredListener">The listener the request came in by.</param>
     /// <param name="force">Also to a build that has failed too often, and whatever still drains.</param>

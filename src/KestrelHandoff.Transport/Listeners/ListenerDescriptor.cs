@@ -26,10 +26,10 @@ internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
     /// <summary>What the kernel says it is bound to, whatever the label says.</summary>
     public EndPoint LocalEndPoint { get; }
 
-    /// <summary>The path becomes this instance's at the commit.</summary>
+    /// <summary>The path becomes this instance's with the confirmation.</summary>
     public bool InheritsPath { get; private init; }
 
-    /// <summary>The file that goes when this instance closes the listener. Exactly one instance has it; it moves at the commit.</summary>
+    /// <summary>The file that goes when this instance closes the listener. Exactly one instance has it; it moves with the confirmation.</summary>
     public string? OwnedPath { get; set; }
 
     /// <summary>The file that the listener is bound to, whoever owns it; null for IP and abstract addresses.</summary>

@@ -157,7 +157,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
-    /// <summary>At the commit the paths of the adopted Unix listeners become this instance's to delete.</summary>
+    /// <summary>With the confirmation the paths of the adopted Unix listeners become this instance's to delete.</summary>
     public void TakePaths()
     {
         foreach (var descriptor in Listeners.Select(listener => listener.Descriptor).Where(descriptor => descriptor.InheritsPath))

@@ -34,7 +34,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff, ILogger<HandoffEnd
         {
             var running = handoff is SocketHandoff own
                 ? own.HandOffAsync(HandoffReadiness.ListenerOf(context), force, CancellationToken.None)
-                : handoff.HandOffAsync(CancellationToken.None);
+                : handoff.HandOffAsync(force);
             if (!running.IsCompleted && PrefersAsync(context.Request))
             {
                 await WriteAcceptedAsync(context, running);
@@ -95,7 +95,7 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff, ILogger<HandoffEnd
             HandoffFailure.Suspended => (StatusCodes.Status409Conflict, "suspended", "Too many handoffs to this build have failed."),
             HandoffFailure.TooManyDraining => (StatusCodes.Status409Conflict, "too-many-draining", "Too many earlier instances still drain."),
             HandoffFailure.LaunchFailed => (StatusCodes.Status502BadGateway, "launch-failed", "The successor could not be launched."),
-            HandoffFailure.SuccessorExited => (StatusCodes.Status502BadGateway, "successor-exited", "The successor exited before it served."),
+            HandoffFailure.SuccessorExited => (StatusCodes.Status502BadGateway, "successor-exited", "The successor exited."),
             HandoffFailure.Timeout => (StatusCodes.Status504GatewayTimeout, "timeout", "The successor took too long."),
             HandoffFailure.Refused => (StatusCodes.Status502BadGateway, "refused", "The successor will not take over."),
             HandoffFailure.ProtocolError => (StatusCodes.Status502BadGateway, "protocol-error", "The successor does not speak the protocol."),

@@ -27,7 +27,7 @@ internal sealed class SignalTrigger(ISocketHandoff handoff, ILogger<SignalTrigge
     {
         try
         {
-            await handoff.HandOffAsync(CancellationToken.None);
+            await handoff.HandOffAsync();
         }
         catch (HandoffException e) when (e.Report is not null)
         {

@@ -208,7 +208,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
 
         public CancellationToken Retiring => CancellationToken.None;
 
-        public Task<HandoffReport> HandOffAsync(CancellationToken cancellationToken = default)
+        public Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default)
         {
             Calls++;
             return Result;
