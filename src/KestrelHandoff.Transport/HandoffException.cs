@@ -18,7 +18,7 @@ public enum HandoffFailure
     /// <summary>The successor could not be launched.</summary>
     LaunchFailed,
 
-    /// <summary>The successor exited, or closed its control connection, before it served.</summary>
+    /// <summary>The successor exited, or closed its control connection, before it was confirmed.</summary>
     SuccessorExited,
 
     /// <summary>The successor did not take a step within its time.</summary>

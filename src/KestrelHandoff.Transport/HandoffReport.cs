@@ -33,7 +33,7 @@ public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset Start
     /// <summary>After a roll-back: connections that the successor had accepted and that had come back when the answer was written. More follow as their requests end.</summary>
     public int ConnectionsReturned { get; init; }
 
-    /// <summary>After a roll-back: connections that the successor had when it was last asked, and that ended with it because it died or had to be killed.</summary>
+    /// <summary>After a roll-back: connections that the successor had when it was last asked, and that ended with it because it died or had to be killed. One that was not launched here and only closed its line counts as dead.</summary>
     public int ConnectionsLost { get; init; }
 
     /// <summary>Connections the predecessor still had when it began to drain.</summary>

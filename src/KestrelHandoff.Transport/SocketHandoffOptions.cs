@@ -72,14 +72,14 @@ public sealed class SocketHandoffOptions
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How many handoffs in a row may fail before further ones to the same build are refused.</summary>
-    /// <remarks>A new build, 10 minutes without an attempt, or <c>POST /admin/handoff?force=true</c>, is tried in any case. Independent successors are not counted.</remarks>
+    /// <remarks>A new build, 10 minutes without an attempt, or one that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>), is tried in any case. Independent successors are not counted.</remarks>
     /// <value>0 (no limit) to 1000. The default is 5.</value>
     public int MaxFailures { get; set; } = 5;
 
     /// <summary>How many earlier instances may still drain when a handoff begins.</summary>
     /// <remarks>
     /// With more, further handoffs are refused, launched and independent ones, until one has gone: at the latest when its <see cref="DrainTimeout"/> is over.
-    /// <c>POST /admin/handoff?force=true</c> is served in any case.
+    /// One that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>) is served in any case.
     /// </remarks>
     /// <value>1 to 100. The default is 8.</value>
     public int MaxDraining { get; set; } = 8;

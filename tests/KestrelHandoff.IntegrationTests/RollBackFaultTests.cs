@@ -21,7 +21,7 @@ public sealed class RollBackFaultTests
         },
         async pair =>
         {
-            await pair.AnsweredByAsync(pair.Generation).OrHang();
+            await pair.Predecessor.Output.HearAsync("; this instance accepts again");
             TestLibc.Kill(pair.Successor.ProcessId, TestLibc.SigCont);
         });
 

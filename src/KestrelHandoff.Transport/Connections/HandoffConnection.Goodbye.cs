@@ -20,20 +20,26 @@ internal sealed partial class HandoffConnection
     public bool CanMove => !IsTransportReplaced && !IsShared && _messages switch
     {
         { } messages => messages.Replay is not null,
-        null => (_isHttp && _isInExchange && !_isFixed) || _isHeld || _belongings?.Requested is not null,
+        null when _isHttp => !_isFixed && (_isInExchange || _isBetween || _isHeld),
+        null => _isHeld || _belongings?.Requested is not null,
     };
 
     /// <summary>The protocol has a word for the end that can be said at any time, and it was not said yet.</summary>
     public bool CanSayGoodbye => !_hasSaidGoodbye && (_messages is not null || IsShared);
 
-    /// <summary>It has no such word: the client learns of the end with its next request, or by the end.</summary>
-    public bool CanOnlyBeClosed => !_hasSaidGoodbye && !CanMove && !CanSayGoodbye;
+    /// <summary>It has no such word: the client learns of the end with its next request, or by the end. Not while a request is answered whose end is seen here.</summary>
+    public bool CanOnlyBeClosed => !_hasSaidGoodbye && !CanSayGoodbye && !(_isInExchange && !_isFixed);
 
     /// <summary>For how long neither side has sent anything, as the kernel remembers it: an idle connection needs no clock here. Zero where it does not.</summary>
     public TimeSpan Silence
     {
         get
         {
+            if (_socket.AddressFamily == AddressFamily.Unix)
+            {
+                return TimeSpan.Zero;
+            }
+
             Span<byte> info = stackalloc byte[LastDataReceived + sizeof(uint)];
             try
             {
@@ -43,7 +49,7 @@ internal sealed partial class HandoffConnection
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
-                return TimeSpan.Zero; // a Unix socket, or closed by now
+                return TimeSpan.Zero; // closed by now
             }
 
             static uint Read(ReadOnlySpan<byte> number) => BinaryPrimitives.ReadUInt32LittleEndian(number);
@@ -54,13 +60,20 @@ internal sealed partial class HandoffConnection
     public void SayGoodbye()
     {
         _hasSaidGoodbye = true;
-        if (_messages is { } messages)
+        try
         {
-            messages.SayGoodbye();
+            if (_messages is { } messages)
+            {
+                messages.SayGoodbye();
+            }
+            else
+            {
+                RequestClose();
+            }
         }
-        else
+        catch (Exception e)
         {
-            RequestClose();
+            ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(SayGoodbye), e); // and the next is told all the same
         }
     }
 

@@ -145,6 +145,13 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     /// <summary>A message and its descriptors; disposing it closes those that were not taken.</summary>
     internal sealed record Received(ControlMessage Message, IReadOnlyList<DescriptorHandle> Descriptors) : IDisposable
     {
+        /// <summary>Nobody waits for it any more: what comes all the same is closed, and what goes wrong is of no interest.</summary>
+        public static void Ignore(Task<Received?> receiving) => _ = receiving.ContinueWith(
+            static task => (task.Exception is null && !task.IsCanceled ? task.Result : null)?.Dispose(),
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
+
         public void Dispose()
         {
             foreach (var descriptor in Descriptors)

@@ -39,12 +39,12 @@ internal sealed class Drain(
             Log.Draining(logger, connections.Count, limit.TotalSeconds);
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
             var end = Task.Delay(limit, time, stop.Token);
-            _ = goodbyes.SayAsync(limit, stop.Token);
+            var saying = goodbyes.SayAsync(limit, stop.Token);
             var telling = tellAsync is null ? Task.CompletedTask : progress.FollowAsync(tellAsync, stop.Token);
             await Task.WhenAny(WhenGoneAsync(), end);
             await stop.CancelAsync();
             migration.GiveUp();
-            await telling;
+            await Task.WhenAll(telling, saying);
             state.Move(HandoffSignal.Drained);
             var last = progress.Read(isOver: true);
             Log.Retiring(logger, last.ConnectionsMigrated, last.ConnectionsDrained, last.ConnectionsAborted);

@@ -4,15 +4,18 @@ namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>
 /// Ends, in the course of a drain, the connections that stay: one after the other, since clients that are told at once come back at once. First those
-/// whose protocol has a word for it; then those that are idle and can only be closed, as late as can be, for each has until then to end with an answer that says so.
+/// whose protocol has a word for it; then the others, the longest silent first, and as late as can be: each has until then to end with an answer that says so.
 /// </summary>
 internal sealed class Goodbyes(ConnectionRegistry connections, Migration migration, TimeProvider time)
 {
     /// <summary>Of each of the two halves of a drain.</summary>
     internal const int Steps = 100;
 
-    /// <summary>When the last idle one is closed: after it there is time for the clients to close their side.</summary>
-    internal const int LastStep = 190;
+    /// <summary>By then all have been closed: after it there is time for the clients to close their side.</summary>
+    internal const int LastStep = 180;
+
+    /// <summary>For callbacks of the app's that hear of a goodbye, and block.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     /// <summary>Goes on to the end of the drain.</summary>
     /// <param name="drain">How long it may take.</param>
@@ -20,29 +23,37 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
     public async Task SayAsync(TimeSpan drain, CancellationToken cancellationToken)
     {
         var pause = TimeSpan.FromMilliseconds(Math.Max(1, drain.TotalMilliseconds / (2 * Steps))); // a pause of none would never leave this loop
-        for (var step = 0; !cancellationToken.IsCancellationRequested; step++)
+        var started = time.GetTimestamp();
+        while (!cancellationToken.IsCancellationRequested)
         {
-            var isLate = step >= Steps;
-            var all = connections.Snapshot();
-            var told = all.Where(connection => connection.CanSayGoodbye && (isLate || !connection.CanMove || !migration.Moves(connection))).ToArray();
-            var left = Math.Max(1, Steps - step);
-            Say(told.Take((told.Length + left - 1) / left));
-            if (isLate)
-            {
-                var closed = all.Where(connection => connection.CanOnlyBeClosed).ToArray();
-                left = Math.Max(1, LastStep - step);
-                Say(closed.OrderByDescending(connection => connection.Silence).Take(closed.Length / left));
-            }
-
+            var step = (int)(time.GetElapsedTime(started) / pause); // by the clock: timers are late, each of them
+            await SayAsync([.. step < Steps ? ToTell(step) : ToTell(step).Concat(ToClose(step))]);
             await Task.Delay(pause, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
-    private static void Say(IEnumerable<HandoffConnection> connections)
+    /// <summary>Those that cannot move; in the second half, those as well that could have moved and did not.</summary>
+    private IEnumerable<HandoffConnection> ToTell(int step)
     {
-        foreach (var connection in connections)
+        var left = Math.Max(1, Steps - step);
+        var candidates = connections.Snapshot().Where(connection => connection.CanSayGoodbye && (step >= Steps || !Moves(connection))).ToArray();
+        return candidates.Take((candidates.Length + left - 1) / left);
+    }
+
+    private IEnumerable<HandoffConnection> ToClose(int step)
+    {
+        var candidates = connections.Snapshot().Where(connection => connection.CanOnlyBeClosed && !Moves(connection)).ToArray();
+        var count = candidates.Length / Math.Max(1, LastStep - step);
+        return count == 0 ? [] : candidates.OrderByDescending(connection => connection.Silence).Take(count);
+    }
+
+    private bool Moves(HandoffConnection connection) => connection.CanMove && migration.Moves(connection);
+
+    private static async Task SayAsync(IReadOnlyList<HandoffConnection> told)
+    {
+        if (told.Count > 0)
         {
-            connection.SayGoodbye();
+            await Task.WhenAll(told.Select(connection => Task.Run(connection.SayGoodbye))).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 }

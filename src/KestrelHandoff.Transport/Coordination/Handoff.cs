@@ -37,6 +37,9 @@ internal sealed class Handoff(string trigger, int generation, TimeProvider time)
     /// <summary>The connections the successor had when it was last asked.</summary>
     public int SuccessorConnections { get; set; }
 
+    /// <summary>Connections that a successor on probation has given back.</summary>
+    public int Returned { get; set; }
+
     /// <summary>The launched process; null with an independent successor.</summary>
     public SuccessorProcess? Process { get; set; }
 

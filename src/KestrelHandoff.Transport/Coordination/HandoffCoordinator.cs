@@ -204,8 +204,7 @@ internal sealed class HandoffCoordinator(
         predecessor.TakeBack(); // first: until the successor is gone both accept, which costs no client anything
         var phase = state.Current.Phase;
         var hasClients = phase is HandoffPhase.Committing or HandoffPhase.Probation or HandoffPhase.Confirming;
-        var isDead = hasClients && (handoff.Process is not null || PeerGone.Is(e)); // others are not ours to kill, and serve what they have
-        var (returned, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
+        var (isDead, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
         predecessor.EndOffer();
         var (failure, detail) = e switch
         {
@@ -223,8 +222,8 @@ internal sealed class HandoffCoordinator(
         state.Move(HandoffSignal.Failed);
         var report = handoff.End(hasClients ? "rolledBack" : "failed", report => report with
         {
-            ConnectionsReturned = returned ?? 0,
-            ConnectionsLost = isDead && returned is null ? handoff.SuccessorConnections : 0,
+            ConnectionsReturned = handoff.Returned,
+            ConnectionsLost = hasClients && isDead ? Math.Max(0, handoff.SuccessorConnections - handoff.Returned) : 0,
             Failure = failure,
             Detail = detail,
             ExitCode = exitCode,
@@ -247,13 +246,19 @@ internal sealed class HandoffCoordinator(
         return new HandoffException(failure, detail, e) { Report = report };
     }
 
-    private async Task<(int? Returned, int? ExitCode)> RemoveSuccessorAsync(Handoff handoff, Exception reason, bool hasClients)
+    private async Task<(bool IsDead, int? ExitCode)> RemoveSuccessorAsync(Handoff handoff, Exception reason, bool hasClients)
     {
         try
         {
             await launcher.CloseAsync(handoff);
-            var returned = hasClients ? await TakeBackConnectionsAsync(handoff, reason) : null;
-            return (returned, returned is null ? await launcher.EndAsync(handoff, reason) : null);
+            var obstacle = hasClients ? await TakeBackConnectionsAsync(handoff, reason) : reason;
+            if (obstacle is null)
+            {
+                return default; // it goes when it has given everything back
+            }
+
+            var exitCode = await launcher.EndAsync(handoff, reason);
+            return (handoff.Process is not null || PeerGone.Is(obstacle), exitCode); // one that was not launched here is not killed, and serves what it has
         }
         catch (Exception e)
         {
@@ -263,23 +268,24 @@ internal sealed class HandoffCoordinator(
     }
 
     /// <summary>What a successor has accepted comes back, if it lives and can give it.</summary>
-    /// <returns>How many connections came back so far; null if none can.</returns>
-    private async Task<int?> TakeBackConnectionsAsync(Handoff handoff, Exception reason)
+    /// <returns>Why not; null if it does.</returns>
+    private async Task<Exception?> TakeBackConnectionsAsync(Handoff handoff, Exception reason)
     {
         var isDeaf = PeerGone.Is(reason) || reason is HandoffException { Failure: HandoffFailure.Timeout };
         if (isDeaf || handoff.Successor is not { } successor || !successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Probation))
         {
-            return null;
+            return reason;
         }
 
         try
         {
-            return await recall.BeginAsync(handoff, successor, reason);
+            await recall.BeginAsync(handoff, successor, reason);
+            return null;
         }
         catch (Exception e)
         {
             Log.NotReturned(logger, handoff.Id, e);
-            return null;
+            return e;
         }
     }
 }

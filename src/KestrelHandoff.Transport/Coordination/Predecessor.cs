@@ -39,18 +39,27 @@ internal sealed class Predecessor(
         state.Move(HandoffSignal.SuccessorReady);
 
         var word = channel.ReceiveAsync(CancellationToken.None); // heard at once: a successor that dies while it is probed says more than the probe
-        if (probe is not null)
+        try
         {
-            var target = new ProbeTarget(ready.Listeners, handoff.PreferredListener, (name, token) => DialAsync(channel, name, token));
-            var result = await ProbeAsync(probe, target, word, cancellationToken);
-            handoff.Update(report => report with { Probe = result });
+            if (probe is not null)
+            {
+                var target = new ProbeTarget(ready.Listeners, handoff.PreferredListener, (name, token) => DialAsync(channel, name, token));
+                var result = await ProbeAsync(probe, target, word, cancellationToken);
+                handoff.Update(report => report with { Probe = result });
+            }
+
+            // From here a stop of this host calls nothing off: the successor may have clients as soon as it has heard.
+            cancellationToken.ThrowIfCancellationRequested();
+            state.Move(HandoffSignal.ProbePassed);
+            await deadlines.RunAsync(HandoffStep.Exchange, "Sending Commit", token => channel.SendAsync(new Commit(), token), CancellationToken.None);
+            await deadlines.ExpectAsync<Accepting>(word.WaitAsync, HandoffStep.Commit, CancellationToken.None);
+        }
+        catch
+        {
+            ControlChannel.Received.Ignore(word);
+            throw;
         }
 
-        // From here a stop of this host calls nothing off: the successor may have clients as soon as it has heard.
-        cancellationToken.ThrowIfCancellationRequested();
-        state.Move(HandoffSignal.ProbePassed);
-        await deadlines.RunAsync(HandoffStep.Exchange, "Sending Commit", token => channel.SendAsync(new Commit(), token), CancellationToken.None);
-        await deadlines.ExpectAsync<Accepting>(word.WaitAsync, HandoffStep.Commit, CancellationToken.None);
         state.Move(HandoffSignal.SuccessorAccepts);
 
         // Both accept for a moment: nobody is refused. What this instance has accepted by now it keeps.
@@ -79,7 +88,7 @@ internal sealed class Predecessor(
     /// <summary>Accepts again, if it had stopped.</summary>
     public void TakeBack() => listeners.OpenGates();
 
-    /// <summary>After a failure, when the successor is gone.</summary>
+    /// <summary>After a failure, when the successor has been told to go.</summary>
     public void EndOffer() => listeners.EndOffer();
 
     private async Task WelcomeAsync(Handoff handoff, ControlChannel channel, Hello hello, CancellationToken cancellationToken)

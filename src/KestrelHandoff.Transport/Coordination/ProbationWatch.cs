@@ -42,6 +42,19 @@ internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Dea
     private async Task CheckAsync(Handoff handoff, ControlChannel channel, TimeSpan pause, CancellationToken ending)
     {
         var answer = channel.ReceiveAsync(CancellationToken.None); // before the pause: the end of the life-line is heard at once
+        try
+        {
+            await AskAsync(handoff, channel, answer, pause, ending);
+        }
+        catch
+        {
+            ControlChannel.Received.Ignore(answer);
+            throw;
+        }
+    }
+
+    private async Task AskAsync(Handoff handoff, ControlChannel channel, Task<ControlChannel.Received?> answer, TimeSpan pause, CancellationToken ending)
+    {
         await Task.WhenAny(answer, Task.Delay(pause, time, ending));
         if (answer.IsCompletedSuccessfully && await answer is { Message: Checked } early)
         {

@@ -9,17 +9,15 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Recall(
     IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Lineage lineage, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger)
 {
-    /// <summary>Tells the successor to go, after this instance has begun to accept again.</summary>
-    /// <returns>How many connections have come back; more follow as their requests end, until the successor has exited.</returns>
+    /// <summary>Tells the successor to go, after this instance has begun to accept again, and counts what comes back at once; more follows until it has exited.</summary>
     /// <exception cref="Exception">It is gone, or does not do as it is told.</exception>
-    public async Task<int> BeginAsync(Handoff handoff, Greeting greeting, Exception reason)
+    public async Task BeginAsync(Handoff handoff, Greeting greeting, Exception reason)
     {
         await deadlines.RunAsync(
             HandoffStep.Exchange, "Sending RollBack", token => greeting.Channel.SendAsync(new RollBack(reason.Message), token), CancellationToken.None);
         var member = lineage.Add(greeting.Hello.ProcessId, handoff.Report.Predecessor.Generation + 1);
         try
         {
-            var taken = 0;
             await deadlines.RunAsync(
                 HandoffStep.Exchange,
                 "The peer's RolledBack",
@@ -27,13 +25,12 @@ internal sealed class Recall(
                 {
                     while (await NextAsync(greeting.Channel, member, token) is { } count)
                     {
-                        taken += count;
+                        handoff.Returned += count;
                     }
                 },
                 CancellationToken.None);
 
             _ = FinishAsync(handoff, greeting.Channel, member);
-            return taken;
         }
         catch
         {

@@ -8,6 +8,8 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     public const string TokenVariable = "KESTREL_HANDOFF_TOKEN";
     public const string PriorityVariable = "KESTREL_HANDOFF_PRIORITY";
 
+    private const string Settings = "appsettings*.json";
+
     private const UnixFileMode AnyExecute = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
     /// <summary>Meant for this process alone: the next one has other descriptors, and another process id.</summary>
@@ -37,24 +39,41 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     }
 
     /// <summary>
-    /// What tells one build from another: the program and the files it is given, and beside an assembly or an apphost all assemblies and the settings,
-    /// each with its length and when it was written.
+    /// What tells one build from another: the program and the files it is given, beside an assembly or an apphost all assemblies, and the settings, there and in
+    /// the working directory; each with its length and when it was written.
     /// </summary>
     public string Build => string.Join(
         '\n',
         Arguments.Prepend(Executable)
             .Select(name => Path.Combine(WorkingDirectory, name))
             .Where(File.Exists)
+            .Select(Resolve)
             .SelectMany(WithBelongings)
+            .Concat(FilesIn(WorkingDirectory, Settings))
+            .Select(Resolve)
+            .Where(File.Exists)
             .Distinct()
             .Order(StringComparer.Ordinal)
             .Select(name => new FileInfo(name))
-            .Select(file => file.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? file)
             .Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}"));
 
+    private static string Resolve(string file) => File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? file;
+
     private static IEnumerable<string> WithBelongings(string file) => file.EndsWith(".dll", StringComparison.Ordinal) || File.Exists($"{file}.dll")
-        ? [file, .. Directory.EnumerateFiles(Path.GetDirectoryName(file)!, "*.dll"), .. Directory.EnumerateFiles(Path.GetDirectoryName(file)!, "appsettings*.json")]
+        ? [file, .. FilesIn(Path.GetDirectoryName(file)!, "*.dll"), .. FilesIn(Path.GetDirectoryName(file)!, Settings)]
         : [file];
+
+    private static string[] FilesIn(string directory, string pattern)
+    {
+        try
+        {
+            return Directory.GetFiles(directory, pattern);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return []; // it may be entered and not be listed
+        }
+    }
 
     /// <summary>As a shell finds it: with a slash it is a path, without one it is on PATH.</summary>
     private static string Find(string program, string directory, string path)

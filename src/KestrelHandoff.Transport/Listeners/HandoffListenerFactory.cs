@@ -16,7 +16,11 @@ internal sealed class HandoffListenerFactory(
 
     public async ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
-        await table.WhenBindableAsync(cancellationToken);
+        return await table.BindAsync(() => Bind(endpoint), cancellationToken);
+    }
+
+    private HandoffListener Bind(EndPoint endpoint)
+    {
         if (table.IsReleased)
         {
             // A configuration that is reloaded while this instance drains: Kestrel logs this and goes on.

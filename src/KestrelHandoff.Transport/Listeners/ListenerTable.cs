@@ -87,7 +87,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
-    /// <summary>The listeners to offer. From here to the end of the handoff nothing is bound that nobody was offered: see <see cref="WhenBindableAsync"/>.</summary>
+    /// <summary>The listeners to offer. From here to <see cref="EndOffer"/> nothing is bound.</summary>
     public IReadOnlyList<HandoffListener> BeginOffer()
     {
         lock (_sync)
@@ -97,7 +97,7 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
-    /// <summary>The handoff is over, and the successor has no copies any more or all there are.</summary>
+    /// <summary>The handoff is over: the successor has all there are, or has been told to go.</summary>
     public void EndOffer()
     {
         TaskCompletionSource? offer;
@@ -110,14 +110,25 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
     }
 
     /// <summary>
-    /// Returns when something may be bound. An endpoint that a reloaded configuration adds while a handoff is under way would be accepted by neither instance
+    /// Binds, and while a handoff is under way waits for its end. An endpoint that a reloaded configuration adds then would be accepted by neither instance
     /// when it is done, and one that it changes could not be bound, since the successor has a copy.
     /// </summary>
-    public Task WhenBindableAsync(CancellationToken cancellationToken)
+    public async ValueTask<HandoffListener> BindAsync(Func<HandoffListener> bind, CancellationToken cancellationToken)
     {
-        lock (_sync)
+        while (true)
         {
-            return _offer is { } offer ? offer.Task.WaitAsync(cancellationToken) : Task.CompletedTask;
+            Task over;
+            lock (_sync) // with the bind in it: an offer that begins meanwhile would miss it
+            {
+                if (_offer is null)
+                {
+                    return bind();
+                }
+
+                over = _offer.Task;
+            }
+
+            await over.WaitAsync(cancellationToken);
         }
     }
 

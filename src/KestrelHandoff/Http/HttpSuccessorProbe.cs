@@ -109,6 +109,10 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
                 $"The successor did not answer GET {path} within {_options.ProbeTimeout.TotalSeconds:0.###} s (SocketHandoff:ProbeTimeout).",
                 e);
         }
+        catch (HttpRequestException e) when (e.InnerException is HandoffException inner)
+        {
+            throw new HandoffException(inner.Failure, inner.Message, e); // it could not be dialled, which says nothing of what it speaks
+        }
         catch (IOException e)
         {
             throw new HandoffException(HandoffFailure.ProbeFailed, $"The successor's answer to GET {path} broke off: {e.Message}", e);

@@ -61,7 +61,7 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
         }
     }
 
-    /// <summary>For a request that came before the drain and is answered in it: its connection would stay idle to the deadline.</summary>
+    /// <summary>For a request that came before the drain and is answered in it: its connection would be closed later without a word.</summary>
     private Task AnnounceLate(HttpContext context)
     {
         if (drain.HasBegun && context.Response.StatusCode != StatusCodes.Status101SwitchingProtocols)

@@ -38,9 +38,14 @@ internal static class FaultTable
             await using var idle = await RawHttp.ConnectAsync(address); // so that there is something to migrate
             Assert.Equal($"{generation}", (await idle.GetAsync("/")).Body);
             Pair? pair = null;
-            var isSick = false;
             await using var proxy = new ControlProxy(directory.ControlPath, message, frame => fault.Meet(pair!, frame));
-            proxy.Passing += type => directory.SetFault(fault.IsSick && (isSick |= type == "accepting") ? "sick" : "");
+            proxy.Passing += type =>
+            {
+                if (fault.IsSick && type == "accepting")
+                {
+                    directory.SetFault("sick");
+                }
+            };
             pair = new Pair(address, generation, serving, Start(directory, address));
 
             await proxy.Reached.OrHang();
@@ -50,6 +55,7 @@ internal static class FaultTable
             (serving, var gone) = successorServes ? (pair.Successor, pair.Predecessor) : (pair.Predecessor, pair.Successor);
             generation = fault.StartsAnew ? 1 : successorServes ? generation + 1 : generation;
             await gone.ExitCodeAsync();
+            directory.SetFault("");
             Assert.True(directory.Processes() is [var left] && left == serving.ProcessId, message);
             await pair.AnsweredByAsync(generation).OrHang();
             await CanHandOffAsync(directory, address).OrHang();

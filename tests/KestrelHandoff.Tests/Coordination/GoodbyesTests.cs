@@ -49,24 +49,23 @@ public sealed class GoodbyesTests : IAsyncDisposable
         Assert.Equal([0, 1], (await DrainAsync()).Select(told => told.Step));
     }
 
-    public static TheoryData<string> StateOfThoseThatMove => ["in a request", "raw, asked"];
+    public static TheoryData<string> StateOfThoseThatMove => ["in a request", "after a request", "raw, asked"];
 
     [Theory]
     [MemberData(nameof(StateOfThoseThatMove))]
     public async Task MovesYet_IsNotTold(string state)
     {
-        await ServeAsync("a", connection =>
-        {
-            if (state == "in a request")
-            {
-                connection.BeginExchange();
-            }
-            else
-            {
-                _ = connection.Features.Get<IConnectionHandoffFeature>()!.HandoffRequested;
-            }
-        });
+        await ServeAsync("a", connection => Begin(connection, state));
         Assert.Empty(await DrainAsync());
+    }
+
+    [Theory]
+    [MemberData(nameof(StateOfThoseThatMove))]
+    public async Task MovesNoMore_IsClosedAsIdleOnesAre_ButNotInARequest(string state)
+    {
+        _migration.Forgo();
+        await ServeAsync("a", connection => Begin(connection, state));
+        Assert.Equal(state == "in a request" ? [] : [("a", Goodbyes.LastStep - 1)], await DrainAsync());
     }
 
     [Fact]
@@ -93,6 +92,21 @@ public sealed class GoodbyesTests : IAsyncDisposable
         _connections.Dispose();
     }
 
+    private static void Begin(HandoffConnection connection, string state)
+    {
+        if (state == "raw, asked")
+        {
+            _ = connection.Features.Get<IConnectionHandoffFeature>()!.HandoffRequested;
+            return;
+        }
+
+        connection.BeginExchange();
+        if (state == "after a request")
+        {
+            connection.EndExchange(isWhole: true);
+        }
+    }
+
     private async Task ServeAsync(string id, Action<HandoffConnection> begin)
     {
         var (client, server) = await ConnectionPair.ConnectAsync();
@@ -108,14 +122,18 @@ public sealed class GoodbyesTests : IAsyncDisposable
     private async Task SpeakAsync(string id)
     {
         var index = _served.FindIndex(connection => connection.ConnectionId == id);
+        await SilenceAsync().OrHang();
+        await _clients[index].SendAsync("x"u8.ToArray()).OrHang();
+        await _served[index].ReadTextAsync(1);
+    }
+
+    private async Task SilenceAsync()
+    {
         using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(1));
         while (_served.Exists(connection => connection.Silence < TimeSpan.FromMilliseconds(20)))
         {
             await pace.WaitForNextTickAsync(TestContext.Current.CancellationToken);
         }
-
-        await _clients[index].SendAsync("x"u8.ToArray()).OrHang();
-        await _served[index].ReadTextAsync(1);
     }
 
     private async Task<List<(string Connection, int Step)>> DrainAsync()
