@@ -67,7 +67,8 @@ public sealed class SuccessorFaultTests
     {
         await using var directory = new TestDirectory();
         var address = new Uri($"http://127.0.0.1:{FreePort.Next()}");
-        var predecessor = FaultTable.Start(directory, address, "--SocketHandoff:DrainTimeout=00:01:00");
+        var predecessor = FaultTable.Start(
+            directory, address, "--SocketHandoff:DrainTimeout=00:01:00", "--SocketHandoff:WarmUpRequests=20"); // a cold successor would have assemblies to load, and no descriptor for it
         await predecessor.ServingAsync(1);
         var clients = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => RawHttp.ConnectAsync(address)));
         foreach (var client in clients)

@@ -77,7 +77,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         lock (_stopReceiving)
         {
             _messages = messages;
-            _hasSaidGoodbye &= messages is not null; // it was said in messages, and is to be said again
+            _hasSaidGoodbye = false; // what was said in the one way is to be said again in the other
         }
     }
 

@@ -14,7 +14,7 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
     /// <summary>By then all have been closed: after it there is time for the clients to close their side.</summary>
     internal const int LastStep = 180;
 
-    /// <summary>For callbacks of the app's that hear of a goodbye, and block.</summary>
+    /// <summary>With callbacks of the app's that hear of a goodbye, and block.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     /// <summary>Goes on to the end of the drain.</summary>
@@ -27,7 +27,14 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
         while (!cancellationToken.IsCancellationRequested)
         {
             var step = (int)(time.GetElapsedTime(started) / pause); // by the clock: timers are late, each of them
-            await SayAsync([.. step < Steps ? ToTell(step) : ToTell(step).Concat(ToClose(step))]);
+            HandoffConnection[] told = [.. step < Steps ? ToTell(step) : ToTell(step).Concat(ToClose(step))];
+            if (told.Length > 0)
+            {
+                // On a thread of its own, and one only: what is blocked there is taken up by the next step, but for the one that blocks.
+                var saying = Task.Run(() => Array.ForEach(told, connection => connection.SayGoodbye()), CancellationToken.None);
+                await saying.WaitAsync(pause < Patience ? pause : Patience, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+
             await Task.Delay(pause, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
@@ -48,12 +55,4 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
     }
 
     private bool Moves(HandoffConnection connection) => connection.CanMove && migration.Moves(connection);
-
-    private static async Task SayAsync(IReadOnlyList<HandoffConnection> told)
-    {
-        if (told.Count > 0)
-        {
-            await Task.WhenAll(told.Select(connection => Task.Run(connection.SayGoodbye))).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
 }

@@ -257,7 +257,7 @@ internal sealed class HandoffCoordinator(
                 return default; // it goes when it has given everything back
             }
 
-            var exitCode = await launcher.EndAsync(handoff, reason);
+            var exitCode = await launcher.EndAsync(handoff, PeerGone.Is(obstacle) ? obstacle : reason);
             return (handoff.Process is not null || PeerGone.Is(obstacle), exitCode); // one that was not launched here is not killed, and serves what it has
         }
         catch (Exception e)

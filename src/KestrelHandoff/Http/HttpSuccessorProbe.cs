@@ -45,7 +45,7 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
                 main ??= probed;
             }
             catch (Exception e) when (e is HttpRequestException
-                || (e is HandoffException { Failure: HandoffFailure.Timeout } && main is null && listener.Name != target.Preferred))
+                || (e is HandoffException { Failure: HandoffFailure.Timeout, InnerException: not HttpRequestException } && main is null && listener.Name != target.Preferred))
             {
                 if (listener.Scheme == Uri.UriSchemeHttps)
                 {

@@ -13,7 +13,7 @@ namespace KestrelHandoff.Tests.Coordination;
 /// <summary>When a connection that stays is told that its instance goes. The test plays Kestrel, and the clock.</summary>
 public sealed class GoodbyesTests : IAsyncDisposable
 {
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
     private readonly ConnectionRegistry _registry = new();
     private readonly ConnectionFactory _connections;
