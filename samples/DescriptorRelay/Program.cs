@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 // DescriptorRelay receive /tmp/relay.sock          prints: boy, 1, hello world
 // DescriptorRelay send /tmp/relay.sock hello.txt
@@ -8,17 +9,22 @@ var files = new Argument<FileInfo[]>("FILE") { Description = "The files to open 
 var payload = new Option<string>("--payload") { Description = "The text to send with them.", DefaultValueFactory = _ => "boy" };
 var count = new Option<int>("--count") { Description = "How many senders to wait for.", DefaultValueFactory = _ => 1 };
 
+// Not the library's own token: a signal that comes before it knows the action to be running would end the process with the socket's file left behind.
+using var stop = new CancellationTokenSource();
+using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+
 var send = new Command("send", "Opens files and passes the descriptors.") { socket, files, payload };
-send.SetAction((args, cancel) => Relay.SendAsync(
-    args.GetRequiredValue(socket), args.GetRequiredValue(payload), args.GetRequiredValue(files), cancel));
+send.SetAction((args, _) => Relay.SendAsync(
+    args.GetRequiredValue(socket), args.GetRequiredValue(payload), args.GetRequiredValue(files), stop.Token));
 
 var receive = new Command("receive", "Prints the text and the files that were passed.") { socket, count };
-receive.SetAction((args, cancel) => Relay.ReceiveAsync(args.GetRequiredValue(socket), args.GetRequiredValue(count), cancel));
+receive.SetAction((args, _) => Relay.ReceiveAsync(args.GetRequiredValue(socket), args.GetRequiredValue(count), stop.Token));
 
 var arguments = new RootCommand("Passes open files from one process to another over a Unix socket.") { send, receive }.Parse(args);
 try
 {
-    return await arguments.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(30) });
+    return await arguments.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 }
 catch (SocketException error)
 {
@@ -40,3 +46,9 @@ catch (OperationCanceledException)
 }
 
 return 1;
+
+void Stop(PosixSignalContext signal)
+{
+    signal.Cancel = true;
+    stop.Cancel();
+}
