@@ -59,6 +59,7 @@ internal sealed class AppProcess
         _clients.ForEach(client => client.Dispose());
         await Output.DisposeAsync();
         await Error.DisposeAsync();
+        TestContext.Current.TestOutputHelper?.WriteLine($"Process {_process.Id} and its successors:\n{Output.Text}\n{Error.Text}"); // shown if the test fails
         _process.Dispose();
     }
 }
