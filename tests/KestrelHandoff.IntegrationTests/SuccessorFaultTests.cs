@@ -70,7 +70,7 @@ public sealed class SuccessorFaultTests
         var predecessor = FaultTable.Start(
             directory, address, "--SocketHandoff:DrainTimeout=00:01:00", "--SocketHandoff:WarmUpRequests=20"); // a cold successor would have assemblies to load, and no descriptor for it
         await predecessor.ServingAsync(1);
-        var clients = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => RawHttp.ConnectAsync(address)));
+        var clients = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => RawHttp.ConnectAsync(address)));
         foreach (var client in clients)
         {
             Assert.Equal("1", (await client.GetAsync("/")).Body);
@@ -79,7 +79,7 @@ public sealed class SuccessorFaultTests
         AppProcess? successor = null;
         await using var proxy = new ControlProxy(directory.ControlPath, "migrate", frame =>
         {
-            TestLibc.ForbidDescriptors(successor!.ProcessId, spare: 20); // for the first groups, and for the runtime after them
+            TestLibc.ForbidDescriptors(successor!.ProcessId, spare: 55); // for the first groups (30), and for the runtime after them: each new thread takes some, and without one it aborts
             return Task.FromResult<byte[]?>(frame);
         });
         successor = FaultTable.Start(directory, address);

@@ -30,13 +30,25 @@ internal static partial class TestLibc
         await exited;
     }
 
-    /// <summary>Stops a process; when this returns none of its threads runs: the signal alone would let them finish a step.</summary>
+    /// <summary>Stops a process; when this returns none of its threads runs: the signal alone would let them finish a step. One that is gone already is fine.</summary>
     public static async Task SuspendAsync(int process)
     {
         Kill(process, SigStop);
-        while (Directory.EnumerateDirectories($"/proc/{process}/task").Any(thread => !IsStopped(thread)))
+        while (Threads().Any(thread => !IsStopped(thread)))
         {
             await Task.Yield();
+        }
+
+        string[] Threads()
+        {
+            try
+            {
+                return Directory.GetDirectories($"/proc/{process}/task");
+            }
+            catch (DirectoryNotFoundException)
+            {
+                return [];
+            }
         }
 
         static bool IsStopped(string thread)

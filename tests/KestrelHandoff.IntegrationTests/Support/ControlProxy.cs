@@ -42,7 +42,7 @@ internal sealed class ControlProxy : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _listener.Dispose();
-        await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _running.OrHang().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task RunAsync()
@@ -52,10 +52,37 @@ internal sealed class ControlProxy : IAsyncDisposable
         await predecessor.ConnectAsync(new UnixDomainSocketEndPoint(Aside));
 
         TestLibc.Rename(Aside, _path); // as without a proxy: the successor may look whether its predecessor is alive
-        await Task.WhenAny(PumpAsync(successor, predecessor), PumpAsync(predecessor, successor));
+        Task<bool>[] directions = [PumpAsync(successor, predecessor), PumpAsync(predecessor, successor)];
+        if (!await await Task.WhenAny(directions))
+        {
+            await Task.WhenAll(directions); // one side has ended: what the other has said by then still arrives, as without a proxy
+        }
     }
 
-    private async Task PumpAsync(Socket from, Socket to)
+    /// <returns>True if the fault was to cut the line.</returns>
+    private async Task<bool> PumpAsync(Socket from, Socket to)
+    {
+        try
+        {
+            return await PassOnAsync(from, to);
+        }
+        catch (SocketException)
+        {
+            return false; // one of them is gone
+        }
+        catch (Exception e)
+        {
+            TestContext.Current.TestOutputHelper?.WriteLine($"The proxy at {_message}: {e}"); // shown if the test fails
+            throw;
+        }
+        finally
+        {
+            Quietly(() => to.Shutdown(SocketShutdown.Send));
+            Quietly(() => from.Shutdown(SocketShutdown.Receive)); // who writes there from now on is told
+        }
+    }
+
+    private async Task<bool> PassOnAsync(Socket from, Socket to)
     {
         while (await ReceiveAsync(from) is var (frame, descriptors) && frame is not null)
         {
@@ -80,8 +107,22 @@ internal sealed class ControlProxy : IAsyncDisposable
 
             if (passedOn is null || (passedOn.Length > 0 && passedOn.Length < frame.Length))
             {
-                return;
+                return true;
             }
+        }
+
+        return false;
+    }
+
+    private static void Quietly(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (SocketException)
+        {
+            // it has gone already
         }
     }
 
