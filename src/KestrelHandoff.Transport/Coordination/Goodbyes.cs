@@ -27,7 +27,8 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
         while (!cancellationToken.IsCancellationRequested)
         {
             var step = (int)(time.GetElapsedTime(started) / pause); // by the clock: timers are late, each of them
-            HandoffConnection[] told = [.. step < Steps ? ToTell(step) : ToTell(step).Concat(ToClose(step))];
+            var all = connections.Snapshot();
+            HandoffConnection[] told = [.. step < Steps ? ToTell(all, step) : ToTell(all, step).Concat(ToClose(all, step))];
             if (told.Length > 0)
             {
                 // On a thread of its own, and one only: what is blocked there is taken up by the next step, but for the one that blocks.
@@ -40,16 +41,16 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
     }
 
     /// <summary>Those that cannot move; in the second half, those as well that could have moved and did not.</summary>
-    private IEnumerable<HandoffConnection> ToTell(int step)
+    private IEnumerable<HandoffConnection> ToTell(List<HandoffConnection> all, int step)
     {
         var left = Math.Max(1, Steps - step);
-        var candidates = connections.Snapshot().Where(connection => connection.CanSayGoodbye && (step >= Steps || !Moves(connection))).ToArray();
+        var candidates = all.Where(connection => connection.CanSayGoodbye && (step >= Steps || !Moves(connection))).ToArray();
         return candidates.Take((candidates.Length + left - 1) / left);
     }
 
-    private IEnumerable<HandoffConnection> ToClose(int step)
+    private IEnumerable<HandoffConnection> ToClose(List<HandoffConnection> all, int step)
     {
-        var candidates = connections.Snapshot().Where(connection => connection.CanOnlyBeClosed && !Moves(connection)).ToArray();
+        var candidates = all.Where(connection => connection.CanOnlyBeClosed && !Moves(connection)).ToArray();
         var count = candidates.Length / Math.Max(1, LastStep - step);
         return count == 0 ? [] : candidates.OrderByDescending(connection => connection.Silence).Take(count);
     }

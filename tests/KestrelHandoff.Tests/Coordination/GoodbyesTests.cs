@@ -122,18 +122,9 @@ public sealed class GoodbyesTests : IAsyncDisposable
     private async Task SpeakAsync(string id)
     {
         var index = _served.FindIndex(connection => connection.ConnectionId == id);
-        await SilenceAsync().OrHang();
+        await Poll.UntilAsync(() => Task.FromResult(_served.TrueForAll(connection => connection.Silence >= TimeSpan.FromMilliseconds(20)))).OrHang();
         await _clients[index].SendAsync("x"u8.ToArray()).OrHang();
         await _served[index].ReadTextAsync(1);
-    }
-
-    private async Task SilenceAsync()
-    {
-        using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(1));
-        while (_served.Exists(connection => connection.Silence < TimeSpan.FromMilliseconds(20)))
-        {
-            await pace.WaitForNextTickAsync(TestContext.Current.CancellationToken);
-        }
     }
 
     private async Task<List<(string Connection, int Step)>> DrainAsync()

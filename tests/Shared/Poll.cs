@@ -1,4 +1,4 @@
-namespace KestrelHandoff.IntegrationTests.Support;
+namespace KestrelHandoff.TestSupport;
 
 /// <summary>Asks again and again, for what nobody tells.</summary>
 internal static class Poll
