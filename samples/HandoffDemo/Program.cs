@@ -30,7 +30,7 @@ app.MapGet("/slow", async (int ms, CancellationToken aborted) =>
 app.MapPost("/upload", async (Stream body) => await StreamEndpoints.CountAsync(body));
 app.MapGet("/ws", (HttpContext context) => StreamEndpoints.EchoAsync(context, generation)).MigrateOnHandoff();
 app.MapGet("/events", (CancellationToken aborted) =>
-    TypedResults.ServerSentEvents(StreamEndpoints.TickAsync(generation, aborted), eventType: "tick"));
+    TypedResults.ServerSentEvents(StreamEndpoints.TickAsync(generation, aborted), eventType: "tick")).MigrateOnHandoff();
 
 _ = generation.Activated.ContinueWith(_ => Console.WriteLine($"serving: generation {generation.Number}"), TaskScheduler.Default);
 app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"ready: generation {generation.Number} process {Environment.ProcessId} {endpoints.Describe(app)}"));

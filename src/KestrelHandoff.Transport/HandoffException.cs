@@ -1,6 +1,6 @@
 namespace KestrelHandoff.Transport;
 
-/// <summary>Why a handoff failed. In every case the predecessor goes on serving.</summary>
+/// <summary>Why a handoff failed. This instance goes on serving, unless it has been replaced already or is being stopped.</summary>
 public enum HandoffFailure
 {
     /// <summary>A handoff is already under way, or this instance has already been replaced.</summary>
@@ -40,7 +40,7 @@ public enum HandoffFailure
     Stopped,
 }
 
-/// <summary>A handoff failed; the predecessor goes on serving.</summary>
+/// <summary>A handoff failed; its <see cref="Failure"/> says why.</summary>
 public sealed class HandoffException : Exception
 {
     /// <summary>Makes an exception for a failed handoff.</summary>

@@ -2,14 +2,14 @@ namespace KestrelHandoff.Transport;
 
 /// <summary>What happened in one handoff.</summary>
 /// <param name="Id">Names the handoff in the answers and logs of both instances.</param>
-/// <param name="Trigger">What started it: <c>spawned</c> or <c>independent</c>.</param>
+/// <param name="Trigger">What started it.</param>
 /// <param name="StartedAt">When it was asked for.</param>
-public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset StartedAt)
+public sealed record HandoffReport(Guid Id, HandoffTrigger Trigger, DateTimeOffset StartedAt)
 {
-    /// <summary><c>running</c>, <c>completed</c>, <c>failed</c> before the commit, or <c>rolledBack</c> after it.</summary>
-    public string Outcome { get; init; } = "running";
+    /// <summary>How it ended, if it has.</summary>
+    public HandoffOutcome Outcome { get; init; }
 
-    /// <summary>The whole handoff, in milliseconds, up to the begin of the drain.</summary>
+    /// <summary>The whole handoff, in milliseconds, until the answer was written.</summary>
     public double DurationMs { get; init; }
 
     /// <summary>The giving instance.</summary>
@@ -36,7 +36,7 @@ public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset Start
     /// <summary>After a roll-back: connections that the successor had when it was last asked, and that ended with it because it died or had to be killed. One that was not launched here and only closed its line counts as dead.</summary>
     public int ConnectionsLost { get; init; }
 
-    /// <summary>Connections the predecessor still had when it began to drain.</summary>
+    /// <summary>Connections that the predecessor still had when the answer was written.</summary>
     public int ConnectionsDraining { get; init; }
 
     /// <summary>Why it failed.</summary>
@@ -52,6 +52,32 @@ public sealed record HandoffReport(Guid Id, string Trigger, DateTimeOffset Start
     public string? StartupOutput { get; init; }
 }
 
+/// <summary>What starts a handoff.</summary>
+public enum HandoffTrigger
+{
+    /// <summary>A request to the predecessor, which launches the successor: the endpoint, SIGUSR2 or <see cref="ISocketHandoff.HandOffAsync"/>.</summary>
+    Spawned,
+
+    /// <summary>A successor that somebody else has started and that has found the predecessor on the control socket.</summary>
+    Independent,
+}
+
+/// <summary>How a handoff ends.</summary>
+public enum HandoffOutcome
+{
+    /// <summary>It has not ended yet.</summary>
+    Running,
+
+    /// <summary>The successor serves.</summary>
+    Completed,
+
+    /// <summary>Before the commit: no client was with the successor yet.</summary>
+    Failed,
+
+    /// <summary>After the commit: the predecessor has taken back what the successor served.</summary>
+    RolledBack,
+}
+
 /// <summary>One side of a handoff.</summary>
 /// <param name="ProcessId">As its own process id namespace numbers it.</param>
 /// <param name="Generation">1 for an instance without a predecessor.</param>
@@ -65,13 +91,26 @@ public sealed record HandoffPhaseDuration(HandoffPhase Phase, double DurationMs)
 /// <summary>What became of one listener.</summary>
 /// <param name="Name">The configured endpoint, such as <c>tcp:127.0.0.1:0</c>.</param>
 /// <param name="Address">The address it is bound to, such as <c>127.0.0.1:40213</c>.</param>
-/// <param name="Fate"><c>adopted</c> by the successor, <c>new</c> in the successor, or <c>closed</c>: the successor no longer has it.</param>
-public sealed record HandoffListenerFate(string Name, string Address, string Fate);
+/// <param name="Fate">Who has it now.</param>
+public sealed record HandoffListenerFate(string Name, string Address, ListenerFate Fate);
+
+/// <summary>What becomes of a listener.</summary>
+public enum ListenerFate
+{
+    /// <summary>The successor has taken it over from the predecessor.</summary>
+    Adopted,
+
+    /// <summary>The successor has bound it.</summary>
+    New,
+
+    /// <summary>The successor no longer has it.</summary>
+    Closed,
+}
 
 /// <summary>The requests the successor answered before the commit.</summary>
 /// <param name="Requests">How many.</param>
 /// <param name="FirstMs">How long the first took, in milliseconds: the cold start that no client saw.</param>
-/// <param name="LastMs">The median of the last ten, in milliseconds.</param>
+/// <param name="LastMs">How long they took in the end, in milliseconds: the median of the last ten.</param>
 public sealed record HandoffProbe(int Requests, double FirstMs, double LastMs);
 
 /// <summary>An instance that has handed over, or was rolled back, and serves what it has left.</summary>
@@ -89,7 +128,7 @@ public sealed record HandoffDraining(int ProcessId, int Generation, DateTimeOffs
     /// <summary>Connections that have ended there since it handed over.</summary>
     public int ConnectionsDrained { get; init; }
 
-    /// <summary>Connections that were still open when its time was up, and were closed with it.</summary>
+    /// <summary>Connections that were still open when <see cref="SocketHandoffOptions.DrainTimeout"/> was over; its host then stopped as on SIGTERM.</summary>
     public int ConnectionsAborted { get; init; }
 
     /// <summary>When it was seen to be gone; null while it lives.</summary>
@@ -113,6 +152,9 @@ public sealed record HandoffStatus(
     IReadOnlyList<string> Listeners,
     HandoffReport? LastHandoff)
 {
+    /// <summary>False while this instance serves on probation, and its predecessor may still take everything back.</summary>
+    public bool IsConfirmed { get; init; } = true;
+
     /// <summary>Earlier instances that still drain, the nearest first, and successors that were rolled back and do.</summary>
     public IReadOnlyList<HandoffDraining> Draining { get; init; } = [];
 

@@ -16,17 +16,20 @@ public interface ISocketHandoff
     /// </remarks>
     Task Activated { get; }
 
-    /// <summary>Cancelled when a successor has taken over and this instance begins to drain.</summary>
+    /// <summary>Cancelled when another instance has taken over and this one begins to drain.</summary>
+    /// <remarks>That is a successor, or after a roll-back the predecessor. It is not cancelled when the host is just stopped.</remarks>
     CancellationToken Retiring { get; }
 
     /// <summary>Launches a successor of this instance and hands the listeners over to it.</summary>
     /// <param name="force">
-    /// Also to a build that has failed <see cref="SocketHandoffOptions.MaxFailures"/> times, and while
-    /// <see cref="SocketHandoffOptions.MaxDraining"/> earlier instances drain. The default is <see langword="false"/>.
+    /// Also to a build that has failed <see cref="SocketHandoffOptions.MaxFailures"/> times, while
+    /// <see cref="SocketHandoffOptions.MaxDraining"/> earlier instances drain, and out of the main process of a systemd unit.
+    /// The default is <see langword="false"/>.
     /// </param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     /// <returns>The report, when the successor serves and this instance has begun to drain.</returns>
-    /// <exception cref="HandoffException">The handoff failed or was refused; this instance goes on serving.</exception>
+    /// <exception cref="HandoffException">The handoff failed or was refused.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled; the handoff goes on.</exception>
     Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default);
 
     /// <summary>A snapshot of this instance and of its last or current handoff.</summary>

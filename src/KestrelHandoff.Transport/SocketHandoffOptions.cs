@@ -25,13 +25,16 @@ public sealed class SocketHandoffOptions
     public TimeSpan ExchangeTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long the successor may take from the offer until its app has started and its health checks pass.</summary>
-    /// <remarks>When it runs out the successor is stopped and this instance goes on serving; no connection is lost.</remarks>
+    /// <remarks>
+    /// Only checks with the tag <c>handoff</c> are asked, and Degraded passes. When the time runs out the successor is stopped and this instance
+    /// goes on serving; no connection is lost.
+    /// </remarks>
     /// <value>1 second to 1 hour. The default is 60 seconds.</value>
     public TimeSpan ReadyTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>The paths that the predecessor requests from the successor before it commits: they probe it and warm it up.</summary>
     /// <remarks>
-    /// Each must be answered 2xx or 3xx, or the handoff rolls back. With none set, <c>/</c> is requested and any answer below 500 will do,
+    /// Each must be answered 2xx or 3xx, or the handoff fails before the successor has a client. With none set, <c>/</c> is requested and any answer below 500 will do,
     /// since not every app has a page there.
     /// </remarks>
     /// <value>Absolute paths with an optional query, such as <c>/products?page=1</c>. The default is none.</value>
@@ -67,7 +70,10 @@ public sealed class SocketHandoffOptions
     public TimeSpan Probation { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long the predecessor goes on serving the connections it has, after the successor took over, before it stops.</summary>
-    /// <remarks>It stops at once when its last connection is gone. When the time runs out the host stops as on SIGTERM.</remarks>
+    /// <remarks>
+    /// It stops at once when its last connection is gone. When the time runs out the host stops as on SIGTERM: what is then in flight has
+    /// <c>HostOptions.ShutdownTimeout</c> more before it is cut.
+    /// </remarks>
     /// <value>0 to 24 hours. The default is 30 seconds.</value>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
@@ -90,12 +96,15 @@ public sealed class SocketHandoffOptions
     public string? Executable { get; set; }
 
     /// <summary>The arguments of <see cref="Executable"/>; ignored without it.</summary>
+    /// <value>One string an argument. The default is none.</value>
     public IList<string> Arguments { get; } = [];
 
     /// <summary>The directory that a launched successor starts in.</summary>
-    /// <value>An existing directory. The default is null: the directory this instance was started in, looked up again by its name.</value>
+    /// <value>An existing directory. The default is null: the directory this instance was started in, by the name in <c>$PWD</c> if that names it
+    /// (shells set it), else by its resolved path: a launcher that does not set it must say here where a <c>current</c> symlink is to be followed.</value>
     public string? WorkingDirectory { get; set; }
 
-    /// <summary>Environment variables that a launched successor gets besides those this instance was started with.</summary>
+    /// <summary>Environment variables that a launched successor gets, besides or instead of those this instance was started with.</summary>
+    /// <value>Names without <c>=</c>. The default is none.</value>
     public IDictionary<string, string> Environment { get; } = new Dictionary<string, string>(StringComparer.Ordinal);
 }

@@ -11,11 +11,12 @@ namespace Microsoft.AspNetCore.Builder;
 public static class SocketHandoffEndpointRouteBuilderExtensions
 {
     /// <summary>
-    /// Maps <c>POST</c> (hand over to a new instance; answers with the report when it serves) and <c>GET</c> (how this instance stands).
+    /// Maps <c>POST</c> (hand over to a new instance; answers with the report) and <c>GET</c> (how this instance stands).
     /// </summary>
     /// <remarks>
     /// Without authorisation of the app's own (<c>.RequireAuthorization()</c>) only callers on this machine are answered, and only if they
-    /// came with no proxy's headers. Requests that a browser sends from another site are always refused.
+    /// came with no proxy's headers. Requests that a browser sends from another site are always refused. A <c>POST</c> is answered when the successor's
+    /// probation is over: with the default options after 6 to 7 seconds, and in the worst case after all of their time limits.
     /// </remarks>
     /// <param name="endpoints">The app.</param>
     /// <param name="pattern">The route. The default is <c>/admin/handoff</c>.</param>

@@ -16,6 +16,10 @@ public static class SocketHandoffServiceCollectionExtensions
     /// Lets this app hand its listening sockets over to a new instance of itself, and take them over from one.
     /// Where that is not possible (an OS other than Linux) the app starts as it would without this call, and logs so.
     /// </summary>
+    /// <remarks>
+    /// For the process this raises the thread pool's floor to 8 threads, takes SIGUSR2 (a handoff), and raises the soft limit of open files to the hard one,
+    /// as .NET itself does. A successor it launches runs in a session of its own.
+    /// </remarks>
     /// <param name="services">The app's services.</param>
     /// <param name="configure">Changes the options after they were bound from the section <c>SocketHandoff</c>.</param>
     /// <returns><paramref name="services"/>.</returns>

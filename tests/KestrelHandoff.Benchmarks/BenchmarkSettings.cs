@@ -7,10 +7,10 @@ internal sealed record BenchmarkSettings
     public bool Allocations { get; init; }
     public bool Memory { get; init; }
 
-    /// <summary>Runs on each transport, for every scenario.</summary>
+    /// <summary>Processes for every scenario; each serves on both transports.</summary>
     public int Pairs { get; init; }
 
-    /// <summary>Of one run.</summary>
+    /// <summary>Of load on each transport in each process, a second at a time in turns.</summary>
     public int Seconds { get; init; }
 
     /// <summary>Idle connections.</summary>

@@ -6,16 +6,16 @@ namespace KestrelHandoff.Benchmarks;
 /// <summary>The commands, their options and ranges.</summary>
 internal static class CommandLine
 {
-    private static readonly Option<int> Pairs = Number("--pairs", 7, 1, 1000, "Runs on each transport, in ABBA order, for every scenario.");
-    private static readonly Option<int> Seconds = Number("--seconds", 4, 1, 3600, "Seconds of one run.");
+    private static readonly Option<int> Pairs = Number("--pairs", 7, 1, 1000, "Processes, one after the other, for every scenario; each serves on both transports.");
+    private static readonly Option<int> Seconds = Number("--seconds", 10, 1, 3600, "Runs of a second on each transport in each process, in turns.");
     private static readonly Option<int> Connections = Number("--connections", 2000, 1, 20_000, "Idle connections to hold.");
     private static readonly Option<string?> Json = new("--json") { Description = "Also writes all figures to this file, each run of each pair.", HelpName = "FILE" };
-    private static readonly Option<bool> Stock = new("--stock") { Description = "On Kestrel's own transport." };
+    private static readonly Argument<TransportKind[]> Transports = new("transports") { Description = "One app for each.", Arity = ArgumentArity.OneOrMore };
 
     public static RootCommand Create(Func<BenchmarkSettings, CancellationToken, Task<int>> run)
     {
-        var serve = new Command("serve", "The measured app; it ends with its standard input.") { Stock };
-        serve.SetAction((result, cancel) => BenchmarkServer.RunAsync(result.GetValue(Stock), cancel));
+        var serve = new Command("serve", "The measured app; it ends with its standard input.") { Transports };
+        serve.SetAction((result, cancel) => BenchmarkServer.RunAsync(result.GetValue(Transports)!, cancel));
         return new RootCommand("One app on this library's transport and on Kestrel's own, side by side: what the library costs.")
         {
             Measuring("throughput", "Requests a second and p99 latency, with wrk.", [Pairs, Seconds, Json], new() { Throughput = true }),

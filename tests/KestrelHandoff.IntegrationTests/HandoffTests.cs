@@ -130,7 +130,7 @@ public sealed class HandoffTests
 
         var outcome = await client.PostTextAsync("/hand-off-from-code");
 
-        Assert.Equal("completed", outcome);
+        Assert.Equal("Completed", outcome);
         await app.ServingAsync(2);
         Assert.Equal(0, await app.ExitCodeAsync());
     }

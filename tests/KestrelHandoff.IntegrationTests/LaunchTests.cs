@@ -134,6 +134,23 @@ public sealed class LaunchTests
         Assert.Equal("1", await client.TextAsync("/"));
     }
 
+    [Fact]
+    public async Task Post_ToTheMainProcessOfASystemdUnit_NotImplemented_UnlessForced()
+    {
+        await using var directory = new TestDirectory();
+        var app = directory.Start(new AppSettings { Program = ["sh", "-c", """SYSTEMD_EXEC_PID=$$ exec "$0" "$@" """, TestApp.Program] });
+        var main = (await app.ServingAsync(1)).ProcessId;
+        var client = await app.ClientAsync();
+
+        var answer = await client.PostHandoffAsync();
+        var forced = await client.PostHandoffAsync("?force=true");
+
+        Assert.Equal(HttpStatusCode.NotImplemented, answer.Status);
+        Assert.Contains($"process {main}, is the main process of a systemd unit", answer.Text("detail"), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, forced.Status);
+        await client.HandOffAsync(); // the variable is inherited: the successor is not that process
+    }
+
     private static string Release(TestDirectory directory, string version)
     {
         var release = Directory.CreateDirectory(directory.File($"release-{version}")).FullName;

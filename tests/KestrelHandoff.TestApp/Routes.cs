@@ -15,7 +15,7 @@ internal static class Routes
         app.Map("/ws", context => EchoAsync(context, handoff.Generation));
         WebSockets.Map(app);
         Events.Map(app);
-        app.MapPost("/hand-off-from-code", async () => (await handoff.HandOffAsync()).Outcome);
+        app.MapPost("/hand-off-from-code", async () => (await handoff.HandOffAsync()).Outcome.ToString());
     }
 
     private static void MapRequests(WebApplication app, ISocketHandoff handoff)

@@ -7,6 +7,30 @@ namespace KestrelHandoff.Transport.Coordination;
 /// <summary>Whether a handoff may begin now; if not, why, and what to do about it.</summary>
 internal sealed class Admission(IOptions<SocketHandoffOptions> options, InstanceState state, Lineage lineage, FailureStreak streak)
 {
+    // systemd.exec(5): the process id of the unit's main process. Those it launches inherit it, and do not match.
+    private const string SystemdMainProcess = "SYSTEMD_EXEC_PID";
+
+    /// <summary>Whether a successor launched here would outlive this process.</summary>
+    /// <exception cref="HandoffException">It would be ended with this one, after a handoff that had gone well.</exception>
+    public static void CheckSurvival(bool force)
+    {
+        if (Environment.ProcessId == 1)
+        {
+            throw new HandoffException(
+                HandoffFailure.NotPossible,
+                "This instance is PID 1: its exit would end the container, and a successor launched here with it. "
+                + "Start the successor as a container of its own that shares SocketHandoff:ControlSocketPath and the network namespace.");
+        }
+
+        if (!force && Environment.GetEnvironmentVariable(SystemdMainProcess) == Environment.ProcessId.ToString(CultureInfo.InvariantCulture))
+        {
+            throw new HandoffException(
+                HandoffFailure.NotPossible,
+                $"This instance, process {Environment.ProcessId}, is the main process of a systemd unit, which ends with it and takes a successor launched here along. "
+                + "Start the successor as a second unit with the same SocketHandoff:ControlSocketPath; or, if the unit goes on without this process, insist with POST …?force=true.");
+        }
+    }
+
     /// <param name="build">What would be launched; null for a successor that launches itself.</param>
     /// <exception cref="HandoffException">Too much has failed, or drains.</exception>
     public void Check(string? build)

@@ -6,7 +6,7 @@ using KestrelHandoff.Transport.Launch;
 namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>One handoff from the predecessor's side: what is known of it so far.</summary>
-internal sealed class Handoff(string trigger, int generation, TimeProvider time)
+internal sealed class Handoff(HandoffTrigger trigger, int generation, TimeProvider time)
 {
     private readonly Lock _sync = new();
     private readonly long _started = time.GetTimestamp();
@@ -53,7 +53,7 @@ internal sealed class Handoff(string trigger, int generation, TimeProvider time)
         {
             lock (_sync)
             {
-                return _report with { DurationMs = _report.Outcome == "running" ? ElapsedMs : _report.DurationMs, Phases = [.. _phases] };
+                return _report with { DurationMs = _report.Outcome == HandoffOutcome.Running ? ElapsedMs : _report.DurationMs, Phases = [.. _phases] };
             }
         }
     }
@@ -84,7 +84,7 @@ internal sealed class Handoff(string trigger, int generation, TimeProvider time)
         }
     }
 
-    public HandoffReport End(string outcome, Func<HandoffReport, HandoffReport> change)
+    public HandoffReport End(HandoffOutcome outcome, Func<HandoffReport, HandoffReport> change)
     {
         Update(report => change(report) with { Outcome = outcome, DurationMs = ElapsedMs });
         return Report;

@@ -31,22 +31,15 @@ internal sealed class HandoffCoordinator(
 
     /// <summary>Hands off to a successor launched here.</summary>
     /// <param name="preferredListener">The listener the request came in by; the successor is probed there first.</param>
-    /// <param name="force">Also to a build that has failed too often, and whatever still drains.</param>
+    /// <param name="force">As in <see cref="ISocketHandoff.HandOffAsync"/>.</param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     public Task<HandoffReport> HandOffAsync(string? preferredListener, bool force, CancellationToken cancellationToken)
     {
-        if (Environment.ProcessId == 1)
-        {
-            return Task.FromException<HandoffReport>(new HandoffException(
-                HandoffFailure.NotPossible,
-                "This instance is PID 1: its exit would end the container, and a successor launched here with it. "
-                + "Start the successor as a container of its own that shares SocketHandoff:ControlSocketPath and the network namespace."));
-        }
-
         Handoff handoff;
         try
         {
-            handoff = Begin("spawned", HandoffSignal.Requested, preferredListener, launcher.FindBuild(), force);
+            Admission.CheckSurvival(force);
+            handoff = Begin(HandoffTrigger.Spawned, HandoffSignal.Requested, preferredListener, launcher.FindBuild(), force);
         }
         catch (HandoffException e)
         {
@@ -74,7 +67,7 @@ internal sealed class HandoffCoordinator(
 
         try
         {
-            var handoff = Begin("independent", HandoffSignal.SuccessorConnected);
+            var handoff = Begin(HandoffTrigger.Independent, HandoffSignal.SuccessorConnected);
             _ = Run(handoff, (_, _) => Task.FromResult(greeting));
             return Task.CompletedTask;
         }
@@ -101,7 +94,7 @@ internal sealed class HandoffCoordinator(
 
     public void Dispose() => _stopping.Dispose();
 
-    private Handoff Begin(string trigger, HandoffSignal signal, string? preferredListener = null, string? build = null, bool force = false)
+    private Handoff Begin(HandoffTrigger trigger, HandoffSignal signal, string? preferredListener = null, string? build = null, bool force = false)
     {
         if (!force)
         {
@@ -188,7 +181,7 @@ internal sealed class HandoffCoordinator(
             migration.Forgo();
         }
 
-        var report = handoff.End("completed", report => report with
+        var report = handoff.End(HandoffOutcome.Completed, report => report with
         {
             ConnectionsMigrated = migration.Count,
             ConnectionsDraining = drain.Connections,
@@ -220,7 +213,7 @@ internal sealed class HandoffCoordinator(
         }
 
         state.Move(HandoffSignal.Failed);
-        var report = handoff.End(hasClients ? "rolledBack" : "failed", report => report with
+        var report = handoff.End(hasClients ? HandoffOutcome.RolledBack : HandoffOutcome.Failed, report => report with
         {
             ConnectionsReturned = handoff.Returned,
             ConnectionsLost = hasClients && isDead ? Math.Max(0, handoff.SuccessorConnections - handoff.Returned) : 0,

@@ -97,7 +97,7 @@ internal sealed class Predecessor(
         var streams = handoff.Process is not null && hello.Capabilities.Contains(ControlProtocol.Capabilities.StandardStreams)
             ? StandardStreams.Open()
             : [];
-        var welcome = new Welcome(ControlProtocol.Version, Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
+        var welcome = new Welcome(Math.Min(hello.Version, ControlProtocol.Version), Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
         {
             Capabilities = [.. hello.Capabilities.Where(name =>
                 name is ControlProtocol.Capabilities.Connections or ControlProtocol.Capabilities.Probation or ControlProtocol.Capabilities.Draining
@@ -207,9 +207,9 @@ internal sealed class Predecessor(
         var claimed = Claimed(ready);
         return
         [
-            .. ready.Listeners.Select(listener => new HandoffListenerFate(listener.Name, listener.Address, listener.AdoptedFrom is null ? "new" : "adopted")),
+            .. ready.Listeners.Select(listener => new HandoffListenerFate(listener.Name, listener.Address, listener.AdoptedFrom is null ? ListenerFate.New : ListenerFate.Adopted)),
             .. offered.Where(listener => !claimed.Contains(listener.Name))
-                .Select(listener => new HandoffListenerFate(listener.Name, Text(listener.EndPoint), "closed")),
+                .Select(listener => new HandoffListenerFate(listener.Name, Text(listener.EndPoint), ListenerFate.Closed)),
         ];
     }
 

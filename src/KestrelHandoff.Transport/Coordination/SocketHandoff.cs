@@ -17,7 +17,7 @@ internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceStat
     public Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default) => HandOffAsync(null, force, cancellationToken);
 
     /// <param name="preferredListener">The listener the request came in by.</param>
-    /// <param name="force">Also to a build that has failed too often, and whatever still drains.</param>
+    /// <param name="force">As in <see cref="ISocketHandoff.HandOffAsync"/>.</param>
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     public Task<HandoffReport> HandOffAsync(string? preferredListener, bool force, CancellationToken cancellationToken) =>
         coordinator.HandOffAsync(preferredListener, force, cancellationToken);
@@ -34,6 +34,7 @@ internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceStat
             [.. listeners.Listeners.Select(listener => listener.EndPoint.ToString() ?? "")],
             coordinator.LastReport)
         {
+            IsConfirmed = state.IsConfirmed,
             Draining = lineage.Draining,
             LastRetired = lineage.LastRetired,
         };

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Text.Json;
 
 namespace KestrelHandoff.Transport.Diagnostics;
 
@@ -22,7 +23,7 @@ internal sealed class HandoffMetrics
     {
         if (_phase.Enabled)
         {
-            _phase.Record(took.TotalSeconds, new TagList { { "handoff.phase", phase.ToString() } });
+            _phase.Record(took.TotalSeconds, new TagList { { "handoff.phase", Tag(phase) } });
         }
     }
 
@@ -30,8 +31,11 @@ internal sealed class HandoffMetrics
     {
         if (_handoff.Enabled)
         {
-            _handoff.Record(
-                report.DurationMs / 1000, new TagList { { "handoff.outcome", report.Outcome }, { "handoff.failure", report.Failure?.ToString() } });
+            _handoff.Record(report.DurationMs / 1000, new TagList { { "handoff.outcome", Tag(report.Outcome) }, { "handoff.failure", report.Failure is { } failure ? Tag(failure) : null } });
         }
     }
+
+    /// <summary>As in the report's JSON.</summary>
+    private static string Tag<T>(T value)
+        where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 }

@@ -10,7 +10,7 @@ internal static partial class Log
     // 1xx: predecessor
 
     [LoggerMessage(100, LogLevel.Information, "Handoff {HandoffId}: begun ({Trigger}).")]
-    public static partial void Begun(ILogger logger, Guid handoffId, string trigger);
+    public static partial void Begun(ILogger logger, Guid handoffId, HandoffTrigger trigger);
 
     [LoggerMessage(101, LogLevel.Information, "Handoff {HandoffId}: launched the successor, process {ProcessId}: {Executable}.")]
     public static partial void Launched(ILogger logger, Guid handoffId, int processId, string executable);

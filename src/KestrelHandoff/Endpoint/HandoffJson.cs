@@ -10,7 +10,11 @@ namespace KestrelHandoff.Endpoint;
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     WriteIndented = true,
-    Converters = [typeof(CamelCase<HandoffPhase>), typeof(CamelCase<HandoffFailure>)])]
+    Converters =
+    [
+        typeof(CamelCase<HandoffPhase>), typeof(CamelCase<HandoffTrigger>), typeof(CamelCase<HandoffOutcome>), typeof(CamelCase<HandoffFailure>),
+        typeof(CamelCase<ListenerFate>),
+    ])]
 [JsonSerializable(typeof(HandoffReport))]
 [JsonSerializable(typeof(HandoffStatus))]
 [JsonSerializable(typeof(ProblemDetails))]

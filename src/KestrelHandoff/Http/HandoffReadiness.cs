@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Polly;
 using Polly.Retry;
 
@@ -29,6 +30,12 @@ internal sealed class HandoffReadiness(IServer server, IServiceProvider services
         if (services.GetService<HealthCheckService>() is not { } checks)
         {
             return;
+        }
+
+        var registrations = services.GetRequiredService<IOptions<HealthCheckServiceOptions>>().Value.Registrations;
+        if (registrations.Count > 0 && !registrations.Any(IsAsked))
+        {
+            HttpLog.NoneTagged(logger, registrations.Count, Tag);
         }
 
         var pipeline = new ResiliencePipelineBuilder<HealthReport> { TimeProvider = time }
@@ -62,7 +69,9 @@ internal sealed class HandoffReadiness(IServer server, IServiceProvider services
     }
 
     private static Task<HealthReport> CheckAsync(HealthCheckService checks, CancellationToken cancellationToken) =>
-        checks.CheckHealthAsync(registration => registration.Tags.Contains(Tag), cancellationToken);
+        checks.CheckHealthAsync(IsAsked, cancellationToken);
+
+    private static bool IsAsked(HealthCheckRegistration registration) => registration.Tags.Contains(Tag);
 
     private static IEnumerable<string> Unhealthy(HealthReport report) =>
         report.Entries.Where(entry => entry.Value.Status == HealthStatus.Unhealthy).Select(entry => entry.Key);

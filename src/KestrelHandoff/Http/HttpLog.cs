@@ -20,6 +20,9 @@ internal static partial class HttpLog
     [LoggerMessage(608, LogLevel.Warning, "The successor's listener {Listener} is of HTTPS, and did not answer a probe: {Reason} Nothing was tried there.")]
     public static partial void NotHttps(ILogger logger, string listener, string reason);
 
+    [LoggerMessage(609, LogLevel.Warning, "None of the app's {Count} health checks has the tag '{Tag}': a handoff asks none of them.")]
+    public static partial void NoneTagged(ILogger logger, int count, string tag);
+
     [LoggerMessage(604, LogLevel.Warning, "SIGUSR2 started no handoff: {Reason}")]
     public static partial void SignalRefused(ILogger logger, string reason);
 

@@ -12,7 +12,7 @@ internal static class AllocationBenchmark
 
     public static async Task<IReadOnlyList<BytesResult>> RunAsync(CancellationToken cancel)
     {
-        using var servers = await ServerPair.StartAsync(cancel);
+        using var servers = await ServerPair.StartApartAsync(cancel);
         return
         [
             await RepeatAsync("allocated for a request, keep-alive", KeepAliveRequests, KeepAliveAsync),
@@ -32,11 +32,11 @@ internal static class AllocationBenchmark
             await Console.Error.WriteLineAsync($"{what}: {requests} requests, {Repeats} times");
             return new BytesResult(what, repeats);
 
-            async Task<double> BytesPerRequestAsync(ServerProcess server)
+            async Task<double> BytesPerRequestAsync(ServedApp app)
             {
-                var before = await server.AllocatedAsync(cancel);
-                await ask(server.Http, cancel);
-                return (double)(await server.AllocatedAsync(cancel) - before) / requests;
+                var before = await app.AllocatedAsync(cancel);
+                await ask(app.Http, cancel);
+                return (double)(await app.AllocatedAsync(cancel) - before) / requests;
             }
         }
     }

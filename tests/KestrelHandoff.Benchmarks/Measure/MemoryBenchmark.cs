@@ -15,8 +15,8 @@ internal static class MemoryBenchmark
         for (var number = 0; number < Repeats; number++)
         {
             // New processes: what an earlier repeat has left in pools would be found there by the next.
-            using var servers = await ServerPair.StartAsync(cancel);
-            repeats.Add(await servers.MeasureAsync(number, server => HoldAsync(server, connections, cancel)));
+            using var servers = await ServerPair.StartApartAsync(cancel);
+            repeats.Add(await servers.MeasureAsync(number, app => HoldAsync(app, connections, cancel)));
             await Console.Error.WriteLineAsync($"{connections} idle connections, {number + 1} of {Repeats}");
         }
 
@@ -30,25 +30,25 @@ internal static class MemoryBenchmark
             new(what, [.. repeats.Select(r => new Pair<double>(bytes(r.Ours), bytes(r.Stock)))]);
     }
 
-    private static async Task<Held> HoldAsync(ServerProcess server, int connections, CancellationToken cancel)
+    private static async Task<Held> HoldAsync(ServedApp app, int connections, CancellationToken cancel)
     {
         // One at a time: the code gets compiled, and hardly anything pooled.
         for (var i = 0; i < WarmUpConnections; i++)
         {
-            await RawConnection.AskOnceAsync(server.Http, cancel);
+            await RawConnection.AskOnceAsync(app.Http, cancel);
         }
 
-        var before = await server.MemoryAsync(cancel);
+        var before = await app.MemoryAsync(cancel);
         var held = new List<RawConnection>();
         try
         {
             while (held.Count < connections)
             {
-                held.Add(await RawConnection.OpenAsync(server.Http, cancel));
+                held.Add(await RawConnection.OpenAsync(app.Http, cancel));
                 await held[^1].AskAsync(cancel);
             }
 
-            var after = await server.MemoryAsync(cancel);
+            var after = await app.MemoryAsync(cancel);
             return new Held((double)(after.Live - before.Live) / connections, (double)(after.Resident - before.Resident) / connections);
         }
         finally

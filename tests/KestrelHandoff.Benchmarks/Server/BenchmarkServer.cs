@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -18,23 +19,49 @@ internal static class BenchmarkServer
     private static readonly byte[] PlaintextBody = Encoding.ASCII.GetBytes(Plaintext);
     private static readonly byte[] LargeBody = Encoding.ASCII.GetBytes(new string('x', 16 * 1024));
 
-    public static async Task RunAsync(bool stock, CancellationToken cancel)
+    /// <summary>Serves until standard input ends; each app tells on standard output where.</summary>
+    public static async Task RunAsync(IReadOnlyList<TransportKind> transports, CancellationToken cancel)
+    {
+        using var certificate = ServerCertificate.Create();
+        var apps = new List<WebApplication>();
+        try
+        {
+            foreach (var transport in transports)
+            {
+                apps.Add(Build(transport, certificate));
+                await apps[^1].StartAsync(cancel);
+                Console.WriteLine($"{Ready}{string.Join(' ', apps[^1].Urls)}");
+            }
+
+            while (await Console.In.ReadLineAsync(cancel) is not null)
+            {
+            }
+        }
+        finally
+        {
+            foreach (var app in apps)
+            {
+                await app.DisposeAsync();
+            }
+        }
+    }
+
+    private static WebApplication Build(TransportKind transport, X509Certificate2 certificate)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        using var certificate = ServerCertificate.Create();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Listen(IPAddress.Loopback, 0);
             kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificate));
         });
-        if (!stock)
+        if (transport == TransportKind.Ours)
         {
             builder.Services.AddSocketHandoff();
         }
 
-        await using var app = builder.Build();
-        if (!stock)
+        var app = builder.Build();
+        if (transport == TransportKind.Ours)
         {
             app.MapSocketHandoff();
         }
@@ -43,11 +70,7 @@ internal static class BenchmarkServer
         app.MapGet("/16k", context => AnswerAsync(context, LargeBody));
         app.MapGet("/allocated", context => AnswerAsync(context, Bytes(GC.GetTotalAllocatedBytes(precise: true))));
         app.MapGet("/live", context => AnswerAsync(context, Bytes(Live())));
-        await app.StartAsync(cancel);
-        Console.WriteLine($"{Ready}{string.Join(' ', app.Urls)}");
-        while (await Console.In.ReadLineAsync(cancel) is not null)
-        {
-        }
+        return app;
     }
 
     private static Task AnswerAsync(HttpContext context, byte[] body)

@@ -3,14 +3,30 @@ using KestrelHandoff.Benchmarks.Measure;
 namespace KestrelHandoff.Benchmarks.Server;
 
 /// <summary>The app twice: on this library's transport and on Kestrel's own.</summary>
-internal sealed class ServerPair(ServerProcess ours, ServerProcess stock) : IDisposable
+internal sealed class ServerPair : IDisposable
 {
-    public static async Task<ServerPair> StartAsync(CancellationToken cancel)
+    private readonly ServerProcess[] _processes;
+    private readonly ServedApp _ours;
+    private readonly ServedApp _stock;
+
+    private ServerPair(params ServerProcess[] processes)
     {
-        var ours = await ServerProcess.StartAsync(stock: false, cancel);
+        _processes = processes;
+        ServedApp[] apps = [.. processes.SelectMany(process => process.Apps)];
+        (_ours, _stock) = (apps[0], apps[1]);
+    }
+
+    /// <summary>Both in one process: whatever luck it has with its memory, its threads and its compiler, both have.</summary>
+    public static async Task<ServerPair> StartTogetherAsync(CancellationToken cancel) =>
+        new(await ServerProcess.StartAsync(cancel, TransportKind.Ours, TransportKind.Stock));
+
+    /// <summary>Each in a process of its own, which tells what that one needs.</summary>
+    public static async Task<ServerPair> StartApartAsync(CancellationToken cancel)
+    {
+        var ours = await ServerProcess.StartAsync(cancel, TransportKind.Ours);
         try
         {
-            return new ServerPair(ours, await ServerProcess.StartAsync(stock: true, cancel));
+            return new ServerPair(ours, await ServerProcess.StartAsync(cancel, TransportKind.Stock));
         }
         catch
         {
@@ -19,22 +35,18 @@ internal sealed class ServerPair(ServerProcess ours, ServerProcess stock) : IDis
         }
     }
 
-    /// <summary>Measures both, one after the other. Turns change with every pair (ABBA), so that a machine that slows down slows both.</summary>
-    public async Task<Pair<T>> MeasureAsync<T>(int number, Func<ServerProcess, Task<T>> measure)
+    /// <summary>Measures both, one after the other. Turns change with every number (ABBA), so that a machine that slows down slows both.</summary>
+    public async Task<Pair<T>> MeasureAsync<T>(int number, Func<ServedApp, Task<T>> measure)
     {
         if (number % 2 == 0)
         {
-            var first = await measure(ours);
-            return new Pair<T>(first, await measure(stock));
+            var first = await measure(_ours);
+            return new Pair<T>(first, await measure(_stock));
         }
 
-        var before = await measure(stock);
-        return new Pair<T>(await measure(ours), before);
+        var before = await measure(_stock);
+        return new Pair<T>(await measure(_ours), before);
     }
 
-    public void Dispose()
-    {
-        ours.Dispose();
-        stock.Dispose();
-    }
+    public void Dispose() => Array.ForEach(_processes, process => process.Dispose());
 }

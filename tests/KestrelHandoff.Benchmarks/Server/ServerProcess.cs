@@ -1,27 +1,25 @@
 using System.Diagnostics;
-using System.Globalization;
 
 namespace KestrelHandoff.Benchmarks.Server;
 
-/// <summary>The measured app as a process of its own.</summary>
+/// <summary>A process that serves the measured app, once for each transport it was asked for.</summary>
 internal sealed class ServerProcess : IDisposable
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
 
     private readonly Process _process;
-    private readonly HttpClient _client = new();
+    private readonly List<ServedApp> _apps = [];
 
     private ServerProcess(Process process) => _process = process;
 
-    public Uri Http { get; private set; } = null!;
-
-    public Uri Https { get; private set; } = null!;
+    /// <summary>In the order of the transports.</summary>
+    public IReadOnlyList<ServedApp> Apps => _apps;
 
     /// <exception cref="InvalidOperationException">It did not come to listen; what it said stands on standard error.</exception>
-    public static async Task<ServerProcess> StartAsync(bool stock, CancellationToken cancel)
+    public static async Task<ServerProcess> StartAsync(CancellationToken cancel, params TransportKind[] transports)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-            [typeof(ServerProcess).Assembly.Location, "serve", .. stock ? ["--stock"] : Array.Empty<string>()])
+            [typeof(ServerProcess).Assembly.Location, "serve", .. transports.Select(transport => $"{transport}")])
         {
             RedirectStandardOutput = true,
             RedirectStandardInput = true, // its end is the server's end, however this process dies
@@ -29,7 +27,11 @@ internal sealed class ServerProcess : IDisposable
         var server = new ServerProcess(Process.Start(start)!);
         try
         {
-            await server.BecomeReadyAsync(cancel);
+            foreach (var _ in transports)
+            {
+                await server.AddAppAsync(cancel);
+            }
+
             return server;
         }
         catch
@@ -39,25 +41,15 @@ internal sealed class ServerProcess : IDisposable
         }
     }
 
-    public Task<long> AllocatedAsync(CancellationToken cancel) => AskAsync("/allocated", cancel);
-
-    /// <summary>Bytes of live objects, and bytes resident, right after a full collection.</summary>
-    public async Task<MemoryInUse> MemoryAsync(CancellationToken cancel)
-    {
-        var live = await AskAsync("/live", cancel);
-        var resident = File.ReadLines($"/proc/{_process.Id}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
-        return new MemoryInUse(live, 1024 * long.Parse(resident.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture));
-    }
-
     public void Dispose()
     {
         _process.Kill(); // nothing of it is needed any more
         _process.WaitForExit();
         _process.Dispose();
-        _client.Dispose();
+        _apps.ForEach(app => app.Dispose());
     }
 
-    private async Task BecomeReadyAsync(CancellationToken cancel)
+    private async Task AddAppAsync(CancellationToken cancel)
     {
         var line = await _process.StandardOutput.ReadLineAsync(cancel).AsTask().WaitAsync(StartTimeout, cancel);
         if (line is null || !line.StartsWith(BenchmarkServer.Ready, StringComparison.Ordinal))
@@ -65,13 +57,6 @@ internal sealed class ServerProcess : IDisposable
             throw new InvalidOperationException($"The server did not start: {line ?? "it ended"}");
         }
 
-        var addresses = line[BenchmarkServer.Ready.Length..].Split(' ');
-        Http = new Uri(addresses.Single(a => a.StartsWith("http:", StringComparison.Ordinal)));
-        Https = new Uri(addresses.Single(a => a.StartsWith("https:", StringComparison.Ordinal)));
+        _apps.Add(new ServedApp(line[BenchmarkServer.Ready.Length..], _process.Id));
     }
-
-    private async Task<long> AskAsync(string path, CancellationToken cancel) =>
-        long.Parse(await _client.GetStringAsync(new Uri(Http, path), cancel), CultureInfo.InvariantCulture);
 }
-
-internal sealed record MemoryInUse(long Live, long Resident);

@@ -92,7 +92,7 @@ public sealed class InstanceStateTests : IDisposable
         collector.SetMeasurementEventCallback<double>((_, seconds, tags, _) => recorded.Add((seconds, tags[0].Value as string)));
         collector.Start();
         Go((2, HandoffSignal.NoPredecessor));
-        Assert.Equal([(2.0, "Starting")], recorded);
+        Assert.Equal([(2.0, "starting")], recorded);
     }
 
     [Fact]

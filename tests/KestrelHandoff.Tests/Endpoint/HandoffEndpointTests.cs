@@ -103,7 +103,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
     {
         var report = Report() with
         {
-            Outcome = "failed",
+            Outcome = HandoffOutcome.Failed,
             Failure = HandoffFailure.SuccessorExited,
             ExitCode = 134,
             StartupOutput = "Unhandled <exception>\n",
@@ -130,7 +130,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
     [Fact]
     public async Task Post_Completed_IsTheReport()
     {
-        _handoff.Result = Task.FromResult(Report() with { Outcome = "completed", Successor = new(43, 2) });
+        _handoff.Result = Task.FromResult(Report() with { Outcome = HandoffOutcome.Completed, Successor = new(43, 2) });
         using var response = await _client.PostAsync(Address, null, Cancel).OrHang();
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal("application/json", response.Content.Headers.ContentType!.MediaType);
@@ -185,7 +185,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
         await _app.DisposeAsync();
     }
 
-    private static HandoffReport Report() => new(Guid.Empty, "spawned", DateTimeOffset.UnixEpoch)
+    private static HandoffReport Report() => new(Guid.Empty, HandoffTrigger.Spawned, DateTimeOffset.UnixEpoch)
     {
         Predecessor = new(42, 1),
         Phases = [new(HandoffPhase.Launching, 1.5)],

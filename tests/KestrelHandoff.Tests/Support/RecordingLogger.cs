@@ -21,6 +21,18 @@ internal sealed class RecordingLogger<T> : ILogger<T>
         }
     }
 
+    /// <summary>What has been logged since it was last asked.</summary>
+    public IReadOnlyList<LogLine> Take()
+    {
+        var lines = new List<LogLine>();
+        while (_lines.Reader.TryRead(out var line))
+        {
+            lines.Add(line);
+        }
+
+        return lines;
+    }
+
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
