@@ -45,6 +45,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<ProbationWatch>();
         services.TryAddSingleton<Predecessor>();
         services.TryAddSingleton<Recall>();
+        services.TryAddSingleton<Restoration>();
         services.TryAddSingleton<Withdrawal>();
         services.TryAddSingleton<SignOfLife>();
         services.TryAddSingleton<Retirement>();

@@ -29,6 +29,27 @@ public sealed class EventStreamMigrationTests
         await app.PredecessorExitsAsync();
     }
 
+    [Fact]
+    public async Task ResultOfTheFramework_Moves()
+    {
+        await using var app = await MigratingApp.ServeAsync();
+        using var events = await OpenAsync(app, "/events-result"); // Content-Encoding: identity
+        Assert.Equal("data: 1", await events.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().OrHang());
+
+        await app.HandOffAsync();
+
+        await GenerationAsync(2).OrHang();
+        await app.PredecessorExitsAsync();
+
+        async Task GenerationAsync(int generation)
+        {
+            while (await events.ReadLineAsync(TestContext.Current.CancellationToken) is var line && line != $"data: {generation}")
+            {
+                Assert.True(line is "" or "data: 1", line);
+            }
+        }
+    }
+
     private static async Task FollowAsync(MigratingApp app, StreamReader events)
     {
         var count = 0;

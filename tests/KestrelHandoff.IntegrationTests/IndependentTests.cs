@@ -1,3 +1,4 @@
+using System.Net;
 using KestrelHandoff.IntegrationTests.Support;
 
 namespace KestrelHandoff.IntegrationTests;
@@ -68,6 +69,80 @@ public sealed class IndependentTests
     }
 
     [Fact]
+    public async Task Start_WhileASuccessorIsBeingLaunched_Refused_AndTheLaunchedOneTakesOver()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory, isEverFaulty: false);
+        var client = blue.NewClient((await blue.ServingAsync(1)).Address);
+        directory.SetFault("hang-before-hello");
+        var posting = client.PostHandoffAsync();
+        await blue.Output.HearAsync("hangs ");
+
+        var red = Start(directory, isEverFaulty: false);
+
+        Assert.NotEqual(0, await red.ExitCodeAsync());
+        await red.Error.EndAsync();
+        Assert.Matches(@"A handoff is under way: Launching since \d\d:\d\d:\d\dZ", red.Error.Text + red.Output.Text);
+        directory.SetFault("");
+        Assert.Equal(HttpStatusCode.OK, (await posting).Status);
+        await blue.ServingAsync(2);
+    }
+
+    [Fact]
+    public async Task Start_SameBuildWasRolledBackTooOften_Refused()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory, ("MaxFailures", "1"), ("Probation", "00:01:00"));
+        var client = blue.NewClient((await blue.ServingAsync(1)).Address);
+        var green = Start(directory);
+        await green.ServingAsync(2);
+        directory.SetFault("sick");
+        Assert.NotEqual(0, await green.ExitCodeAsync());
+
+        var again = Start(directory); // as a supervisor does
+
+        Assert.NotEqual(0, await again.ExitCodeAsync());
+        await again.Error.EndAsync();
+        Assert.Contains("The last 1 handoffs to this build have failed", again.Error.Text + again.Output.Text, StringComparison.Ordinal);
+        Assert.Equal("1", await client.TextAsync("/"));
+    }
+
+    [Fact]
+    public async Task Successor_ToldToStopOnProbation_EndsWithoutAnError()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory, ("Probation", "00:01:00"));
+        var client = blue.NewClient((await blue.ServingAsync(1)).Address);
+        var green = Start(directory);
+        await green.ServingAsync(2);
+
+        TestLibc.Kill(green.ProcessId, TestLibc.SigTerm);
+
+        Assert.Equal(0, await green.ExitCodeAsync());
+        Assert.Equal("1", await client.TextAsync("/"));
+    }
+
+    [Fact]
+    public async Task Predecessor_ToldToStopWhileTheSuccessorStarts_SuccessorServesAlone()
+    {
+        await using var directory = new TestDirectory();
+        var blue = Start(directory);
+        var address = (await blue.ServingAsync(1)).Address;
+        directory.SetFault("hang-in-start");
+        var green = Start(directory);
+        await green.Output.HearAsync("hangs ");
+
+        TestLibc.Kill(blue.ProcessId, TestLibc.SigTerm);
+        Assert.Equal(0, await blue.ExitCodeAsync());
+        await using var waiting = await RawHttp.ConnectAsync(new Uri(address)); // in the backlog, which lives on
+        directory.SetFault("");
+
+        Assert.Equal("2", (await waiting.GetAsync("/")).Body);
+        await green.ServingAsync(2);
+        await Start(directory).ServingAsync(3);
+    }
+
+    [Fact]
     public async Task Start_PredecessorWasKilled_StartsAnewOverTheStaleSocket()
     {
         await using var directory = new TestDirectory();
@@ -129,14 +204,22 @@ public sealed class IndependentTests
         await green.Output.HearAsync("The predecessor is gone and left no word; this instance serves on its listeners.");
     }
 
-    private static AppProcess Start(TestDirectory directory) => directory.Start(new AppSettings
+    private static AppProcess Start(TestDirectory directory, params (string Option, string Value)[] options) => Start(directory, isEverFaulty: true, options);
+
+    /// <param name="directory">Has the control path, and the fault.</param>
+    /// <param name="isEverFaulty">The fault goes for an instance started here, too, and not only for one that is launched.</param>
+    /// <param name="options">More options of the handoff.</param>
+    private static AppProcess Start(TestDirectory directory, bool isEverFaulty, params (string Option, string Value)[] options)
     {
-        Environment = new Dictionary<string, string>
+        var environment = options.ToDictionary(option => $"SocketHandoff__{option.Option}", option => option.Value);
+        environment["SocketHandoff__ControlSocketPath"] = directory.ControlPath;
+        if (isEverFaulty)
         {
-            ["SocketHandoff__ControlSocketPath"] = directory.ControlPath,
-            ["TESTAPP_FAULT_ALWAYS"] = "1",
-        },
-    });
+            environment["TESTAPP_FAULT_ALWAYS"] = "1";
+        }
+
+        return directory.Start(new AppSettings { Environment = environment });
+    }
 
     /// <summary>The one listening socket in the control directory: the kernel shows the name at bind(2), not the one the file has now.</summary>
     private static string InodeOf(TestDirectory directory) => File.ReadLines("/proc/net/unix")

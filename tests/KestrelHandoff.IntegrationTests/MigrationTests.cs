@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using KestrelHandoff.IntegrationTests.Support;
 
 namespace KestrelHandoff.IntegrationTests;
@@ -40,6 +41,22 @@ public sealed class MigrationTests
 
         Assert.Equal(new RawAnswer(200, IsLast: false, "4"), await idle.GetAsync("/"));
         Assert.Equal(new RawAnswer(200, IsLast: false, "4"), await silent.GetAsync("/"));
+    }
+
+    [Fact]
+    public async Task BehindAPreamble_Stays_AndIsToldSoWithItsNextAnswer()
+    {
+        await using var directory = new TestDirectory();
+        var endPoint = new IPEndPoint(IPAddress.Loopback, FreePort.Next());
+        var app = directory.Start("--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0", $"--preamble={endPoint}");
+        var client = app.NewClient((await app.ServingAsync(1)).Addresses.First(address => !address.EndsWith($":{endPoint.Port}", StringComparison.Ordinal)));
+        await using var proxied = await RawHttp.ConnectAsync(endPoint);
+        await proxied.WriteAsync("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+        Assert.Equal("1", (await proxied.GetAsync("/")).Body);
+
+        await client.HandOffAsync();
+
+        Assert.Equal(new RawAnswer(200, IsLast: true, "1"), await proxied.GetAsync("/")); // the successor would wait for a preamble
     }
 
     [Theory]

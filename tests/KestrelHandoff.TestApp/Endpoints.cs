@@ -26,6 +26,11 @@ internal static class Endpoints
             kestrel.Listen(IPEndPoint.Parse(tcp), listen => listen.UseConnectionHandler<LineEcho>());
         }
 
+        if (configuration["preamble"] is { } behindProxy)
+        {
+            kestrel.Listen(IPEndPoint.Parse(behindProxy), listen => listen.Use(next => connection => Preamble.ReadAsync(connection, next)));
+        }
+
         if (configuration["moving-tcp"] is { } moving)
         {
             kestrel.Listen(IPEndPoint.Parse(moving), listen => listen.UseConnectionHandler<LineCounter>());

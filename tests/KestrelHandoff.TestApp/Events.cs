@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
 using KestrelHandoff.Transport;
 
@@ -12,7 +13,18 @@ internal static class Events
     public static void Map(WebApplication app)
     {
         var handoff = app.Services.GetRequiredService<ISocketHandoff>();
+        app.MapGet("/events-result", (HttpContext context) => TypedResults.ServerSentEvents(TickAsync(handoff, context.RequestAborted))).MigrateOnHandoff();
         app.MapGet("/events-moving/{kind?}", (HttpContext context, string? kind) => CountAsync(context, handoff, kind ?? "")).MigrateOnHandoff();
+    }
+
+    private static async IAsyncEnumerable<string> TickAsync(ISocketHandoff handoff, [EnumeratorCancellation] CancellationToken aborted)
+    {
+        using var pace = new PeriodicTimer(Pace);
+        do
+        {
+            yield return $"{handoff.Generation}";
+        }
+        while (await pace.WaitForNextTickAsync(aborted));
     }
 
     private static async Task CountAsync(HttpContext context, ISocketHandoff handoff, string kind)

@@ -13,6 +13,8 @@ internal sealed partial class HandoffConnection
     private bool _isInExchange;
     private bool _isHttp; // there was an exchange
     private bool _isFixed; // whose end nobody sees
+    private bool _isRead; // something was advanced over
+    private bool _hasPreamble;
     private bool _isDisposing;
     private bool _isBetween; // no byte of the next exchange was seen
     private volatile bool _isUntouched; // nothing was received or sent
@@ -81,7 +83,7 @@ internal sealed partial class HandoffConnection
             _isWanted = true;
             isHeld = IsAtRest && TryHoldNeedsLock();
             WasHeldAtOnce |= isHeld;
-            requested = IsTransportReplaced ? null : _belongings?.Requested;
+            requested = IsBound ? null : _belongings?.Requested;
         }
 
         if (requested is not null)
@@ -135,6 +137,7 @@ internal sealed partial class HandoffConnection
             return false;
         }
 
+        _isRead = true;
         _isBetween &= _isInExchange; // outside an exchange these are bytes of the next
         return true;
     }
@@ -174,7 +177,7 @@ internal sealed partial class HandoffConnection
     /// <summary>Nobody works on what was received.</summary>
     private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
 
-    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsTransportReplaced && !_peerEnded && !IsReplayRefused;
+    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsBound && !_peerEnded && !IsReplayRefused;
 
     private void HoldNeedsLock()
     {

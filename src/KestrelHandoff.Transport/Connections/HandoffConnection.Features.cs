@@ -65,6 +65,13 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     /// </summary>
     public bool IsTransportReplaced { get; private set; }
 
+    /// <summary>
+    /// Whether something belongs to the connection that the successor would not have: middleware's transport; a preamble that middleware has read, such as that
+    /// of the PROXY protocol, which its like in the successor would wait for; or, where the connection is its server's and no handler's, items such as
+    /// a half-done Negotiate handshake.
+    /// </summary>
+    public bool IsBound => IsTransportReplaced || _hasPreamble || (_isHttp && _items is { Count: > 0 });
+
     public override EndPoint? LocalEndPoint
     {
         get => _localEndPoint ??= AskSocket(static socket => socket.LocalEndPoint);
@@ -81,7 +88,15 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
 
     public Socket Socket => _socket;
 
-    public MemoryPool<byte> MemoryPool => _lane.Pool;
+    /// <summary>The server asks for it when its HTTP layer begins (HttpConnectionMiddleware.OnConnectionAsync): who has read before that is middleware.</summary>
+    MemoryPool<byte> IMemoryPoolFeature.MemoryPool
+    {
+        get
+        {
+            _hasPreamble |= _isRead && _messages is null && !_isHttp;
+            return _lane.Pool;
+        }
+    }
 
     bool IFeatureCollection.IsReadOnly => false;
 

@@ -17,12 +17,15 @@ internal sealed partial class HandoffConnection
     public bool IsShared { get; set; }
 
     /// <summary>Whether a handoff can find it between two exchanges or messages.</summary>
-    public bool CanMove => !IsTransportReplaced && !IsShared && _messages switch
+    public bool CanMove => !IsBound && !IsShared && _messages switch
     {
         { } messages => messages.Replay is not null,
         null when _isHttp => !_isFixed && (_isInExchange || _isBetween || _isHeld),
         null => _isHeld || _belongings?.Requested is not null,
     };
+
+    /// <summary>It moves if and when its handler lets it go.</summary>
+    public bool IsLetGoByHandler => _messages is null && !_isHttp && !_isHeld;
 
     /// <summary>The protocol has a word for the end that can be said at any time, and it was not said yet.</summary>
     public bool CanSayGoodbye => !_hasSaidGoodbye && (_messages is not null || IsShared);

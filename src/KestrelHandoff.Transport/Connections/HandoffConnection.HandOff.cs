@@ -20,7 +20,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
             lock (_stopReceiving)
             {
                 requested = (_belongings ??= new()).Requested ??= new();
-                isLate = _isWanted && !IsTransportReplaced;
+                isLate = _isWanted && !IsBound;
             }
 
             if (isLate)

@@ -89,7 +89,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     public async Task RefuseAsync(Exception reason, Deadlines deadlines)
     {
         var detail = reason.Message.Length <= MaxDetail ? reason.Message : reason.Message[..MaxDetail];
-        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, detail) : new Abort(detail);
+        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, detail) { Instance = ControlProtocol.Instance } : new Abort(detail);
         try
         {
             await deadlines.RunAsync(HandoffStep.Exchange, "A refusal", token => SendAsync(last, token), CancellationToken.None);

@@ -36,12 +36,18 @@ internal sealed record Hello(int Version, int MinVersion, int ProcessId) : Contr
 
     /// <summary>The secret that a launched successor was given; an independent one has none.</summary>
     public string? Token { get; init; }
+
+    /// <summary>What the build of an independent one is told from others by; who launches a successor knows it.</summary>
+    public string? Build { get; init; }
 }
 
 /// <summary>Predecessor → successor: the version and capabilities to use. With its stdout and stderr, if <c>StandardStreams</c>.</summary>
 internal sealed record Welcome(int Version, int ProcessId, int Generation, Guid HandoffId, bool StandardStreams) : ControlMessage
 {
     public IReadOnlyList<string> Capabilities { get => field ?? []; init; } // absent is null: the serializer sets init properties in any case
+
+    /// <summary>See <see cref="ControlProtocol.Instance"/>.</summary>
+    public Guid? Instance { get; init; }
 
     [JsonIgnore] // not inherited
     public override int DescriptorCount => StandardStreams ? 2 : 0;
@@ -147,7 +153,11 @@ internal sealed record Migrated(int Count) : ControlMessage;
 internal sealed record Draining(IReadOnlyList<HandoffDraining> Instances) : ControlMessage;
 
 /// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>
-internal sealed record Refuse(string Reason, string Detail) : ControlMessage;
+internal sealed record Refuse(string Reason, string Detail) : ControlMessage
+{
+    /// <summary>See <see cref="ControlProtocol.Instance"/>.</summary>
+    public Guid? Instance { get; init; }
+}
 
 /// <summary>Either side: the handoff is off. The successor exits, the predecessor serves on.</summary>
 internal sealed record Abort(string Detail) : ControlMessage;

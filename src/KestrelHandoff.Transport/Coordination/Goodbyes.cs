@@ -50,7 +50,8 @@ internal sealed class Goodbyes(ConnectionRegistry connections, Migration migrati
 
     private IEnumerable<HandoffConnection> ToClose(List<HandoffConnection> all, int step)
     {
-        var candidates = all.Where(connection => connection.CanOnlyBeClosed && !Moves(connection)).ToArray();
+        // Also those whose handler could let them go and does not: the close is asked for, and the handler may end in its own time.
+        var candidates = all.Where(connection => connection.CanOnlyBeClosed && (connection.IsLetGoByHandler || !Moves(connection))).ToArray();
         var count = candidates.Length / Math.Max(1, LastStep - step);
         return count == 0 ? [] : candidates.OrderByDescending(connection => connection.Silence).Take(count);
     }

@@ -31,7 +31,10 @@ internal sealed class Handoff(HandoffTrigger trigger, int generation, TimeProvid
     /// <summary>The listener that the request for the handoff came in by.</summary>
     public string? PreferredListener { get; init; }
 
-    /// <summary>See <see cref="LaunchPlan.Build"/>; null with an independent successor.</summary>
+    /// <summary>The successor has every listener that is handed over.</summary>
+    public bool IsOffered { get; set; }
+
+    /// <summary>See <see cref="LaunchPlan.Build"/>; null with an independent successor that does not tell.</summary>
     public string? Build { get; init; }
 
     /// <summary>The connections the successor had when it was last asked.</summary>

@@ -1,20 +1,18 @@
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
-using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Transport.Coordination;
 
-/// <summary>One handoff at a time: starts it, watches over it, and sees to it that a failed one leaves this instance serving.</summary>
+/// <summary>One handoff at a time: starts it, watches over it, and lets go when the successor is confirmed.</summary>
 internal sealed class HandoffCoordinator(
     IOptions<SocketHandoffOptions> options,
     InstanceState state,
     Admission admission,
     SuccessorLauncher launcher,
     Predecessor predecessor,
-    Recall recall,
-    FailureStreak streak,
+    Restoration restoration,
     Migration migration,
     Drain drain,
     HandoffMetrics metrics,
@@ -67,7 +65,7 @@ internal sealed class HandoffCoordinator(
 
         try
         {
-            var handoff = Begin(HandoffTrigger.Independent, HandoffSignal.SuccessorConnected);
+            var handoff = Begin(HandoffTrigger.Independent, HandoffSignal.SuccessorConnected, build: greeting.Hello.Build);
             _ = Run(handoff, (_, _) => Task.FromResult(greeting));
             return Task.CompletedTask;
         }
@@ -110,7 +108,8 @@ internal sealed class HandoffCoordinator(
                 throw new HandoffException(HandoffFailure.Stopped, $"Process {Environment.ProcessId} (generation {state.Generation}) is stopping.");
             }
 
-            if (state.IsConfirmed && state.TryMove(signal))
+            // Serving: one that connects while a successor is being launched is another, and takes nothing from under that.
+            if (state is { IsConfirmed: true, Current.Phase: HandoffPhase.Serving } && state.TryMove(signal))
             {
                 return _handoff = handoff;
             }
@@ -149,7 +148,7 @@ internal sealed class HandoffCoordinator(
         }
         catch (Exception e)
         {
-            var failure = await FailAsync(handoff, e); // which is in that phase
+            var failure = await restoration.RunAsync(handoff, e, isStopped: _stopping.IsCancellationRequested); // which is in that phase
             state.Left -= handoff.Passed;
             throw failure;
         }
@@ -189,96 +188,5 @@ internal sealed class HandoffCoordinator(
         Log.Completed(logger, handoff.Id, report.Successor!.ProcessId, report.DurationMs, report.ConnectionsMigrated, report.ConnectionsDraining);
         metrics.Ended(report);
         return report;
-    }
-
-    /// <summary>Puts everything back as it was: this instance accepts, and the successor is gone, or gives back what it has accepted and goes.</summary>
-    private async Task<HandoffException> FailAsync(Handoff handoff, Exception e)
-    {
-        predecessor.TakeBack(); // first: until the successor is gone both accept, which costs no client anything
-        var phase = state.Current.Phase;
-        var hasClients = phase is HandoffPhase.Committing or HandoffPhase.Probation or HandoffPhase.Confirming;
-        var (isDead, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
-        predecessor.EndOffer();
-        var (failure, detail) = e switch
-        {
-            HandoffException known => (known.Failure, known.Message),
-            OperationCanceledException => (HandoffFailure.Stopped, "The host was stopped while the handoff was under way."),
-            _ when PeerGone.Is(e) => (HandoffFailure.SuccessorExited, exitCode is null ? e.Message : $"The successor exited with code {exitCode} {(hasClients ? "during its probation" : "before it served")}."),
-            ControlException => (HandoffFailure.ProtocolError, e.Message),
-            _ => (HandoffFailure.LaunchFailed, e.Message),
-        };
-        if (handoff.Process is not null && failure != HandoffFailure.Stopped)
-        {
-            streak.Add(handoff.Build, detail);
-        }
-
-        state.Move(HandoffSignal.Failed);
-        var report = handoff.End(hasClients ? HandoffOutcome.RolledBack : HandoffOutcome.Failed, report => report with
-        {
-            ConnectionsReturned = handoff.Returned,
-            ConnectionsLost = hasClients && isDead ? Math.Max(0, handoff.SuccessorConnections - handoff.Returned) : 0,
-            Failure = failure,
-            Detail = detail,
-            ExitCode = exitCode,
-            StartupOutput = handoff.Process?.Output,
-            Successor = report.Successor ?? (handoff.Process is { } launched ? new(launched.ProcessId, state.Generation + 1) : null),
-        });
-
-        // A failure that is known needs no stack trace; the words say it all.
-        var unknown = failure == HandoffFailure.LaunchFailed && e is not HandoffException ? e : null;
-        if (hasClients)
-        {
-            Log.RolledBack(logger, handoff.Id, phase, report.ConnectionsReturned, report.ConnectionsLost, detail, unknown);
-        }
-        else
-        {
-            Log.Failed(logger, handoff.Id, phase, detail, unknown);
-        }
-
-        metrics.Ended(report);
-        return new HandoffException(failure, detail, e) { Report = report };
-    }
-
-    private async Task<(bool IsDead, int? ExitCode)> RemoveSuccessorAsync(Handoff handoff, Exception reason, bool hasClients)
-    {
-        try
-        {
-            await launcher.CloseAsync(handoff);
-            var obstacle = hasClients ? await TakeBackConnectionsAsync(handoff, reason) : reason;
-            if (obstacle is null)
-            {
-                return default; // it goes when it has given everything back
-            }
-
-            var exitCode = await launcher.EndAsync(handoff, PeerGone.Is(obstacle) ? obstacle : reason);
-            return (handoff.Process is not null || PeerGone.Is(obstacle), exitCode); // one that was not launched here is not killed, and serves what it has
-        }
-        catch (Exception e)
-        {
-            Log.NotRemoved(logger, handoff.Id, e); // and go on: in this phase the instance would stay for ever
-            return default;
-        }
-    }
-
-    /// <summary>What a successor has accepted comes back, if it lives and can give it.</summary>
-    /// <returns>Why not; null if it does.</returns>
-    private async Task<Exception?> TakeBackConnectionsAsync(Handoff handoff, Exception reason)
-    {
-        var isDeaf = PeerGone.Is(reason) || reason is HandoffException { Failure: HandoffFailure.Timeout };
-        if (isDeaf || handoff.Successor is not { } successor || !successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Probation))
-        {
-            return reason;
-        }
-
-        try
-        {
-            await recall.BeginAsync(handoff, successor, reason);
-            return null;
-        }
-        catch (Exception e)
-        {
-            Log.NotReturned(logger, handoff.Id, e);
-            return e;
-        }
     }
 }

@@ -140,7 +140,7 @@ internal sealed class HandoffLifecycle(
                 await successor.WaitForRetirementAsync(_stopping.Token);
             }
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
             // the host stops
         }
@@ -150,7 +150,11 @@ internal sealed class HandoffLifecycle(
         }
         catch (Exception e)
         {
-            Environment.ExitCode = 1;
+            if (!lifetime.ApplicationStopping.IsCancellationRequested)
+            {
+                Environment.ExitCode = 1; // not where it was told to stop, on probation, and has been rolled back for that
+            }
+
             await LeaveAsync(e);
         }
     }

@@ -32,6 +32,7 @@ internal sealed class Predecessor(
         await WelcomeAsync(handoff, channel, hello, cancellationToken);
         var offered = listeners.BeginOffer();
         await OfferAsync(channel, offered, cancellationToken);
+        handoff.IsOffered = true;
 
         var (ready, _) = await deadlines.ExpectAsync<Ready>(channel, HandoffStep.Ready, cancellationToken);
         CheckClaims(offered, ready);
@@ -99,6 +100,7 @@ internal sealed class Predecessor(
             : [];
         var welcome = new Welcome(Math.Min(hello.Version, ControlProtocol.Version), Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
         {
+            Instance = ControlProtocol.Instance,
             Capabilities = [.. hello.Capabilities.Where(name =>
                 name is ControlProtocol.Capabilities.Connections or ControlProtocol.Capabilities.Probation or ControlProtocol.Capabilities.Draining
                 || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],

@@ -9,6 +9,9 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Recall(
     IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Lineage lineage, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger)
 {
+    // HostOptions.ShutdownTimeout by default: what the successor's host has after its drain for what is then in flight
+    private static readonly TimeSpan HostShutdown = TimeSpan.FromSeconds(30);
+
     /// <summary>Tells the successor to go, after this instance has begun to accept again, and counts what comes back at once; more follows until it has exited.</summary>
     /// <exception cref="Exception">It is gone, or does not do as it is told.</exception>
     public async Task BeginAsync(Handoff handoff, Greeting greeting, Exception reason)
@@ -44,7 +47,7 @@ internal sealed class Recall(
     {
         try
         {
-            using var limit = new CancellationTokenSource(options.Value.DrainTimeout + options.Value.ExchangeTimeout, time);
+            using var limit = new CancellationTokenSource(options.Value.DrainTimeout + HostShutdown + options.Value.ExchangeTimeout, time);
             while (true)
             {
                 await NextAsync(channel, member, limit.Token);

@@ -41,7 +41,12 @@ internal sealed class Retirement(Arrivals arrivals, Lineage lineage, ILogger<Ret
 
             hasRetired = true;
         }
-        catch (Exception e) when (e is not (HandoffException or RolledBackException or OperationCanceledException))
+        catch (OperationCanceledException)
+        {
+            line.Close(); // at once: what the predecessor still sends would be answered by nobody, and it takes silence for a connection that has moved
+            throw;
+        }
+        catch (Exception e) when (e is not (HandoffException or RolledBackException))
         {
             // This is the serving instance: nonsense must not stop it. The predecessor sees the end of the line, and serves what it has.
             Log.PredecessorGarbled(logger, welcome.HandoffId, e);

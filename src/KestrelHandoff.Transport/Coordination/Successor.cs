@@ -18,6 +18,7 @@ internal sealed class Successor(
     ConnectionFactory connections,
     Retirement retirement,
     SignOfLife signOfLife,
+    StartedAs startedAs,
     Deadlines deadlines,
     ILogger<Successor> logger,
     IReadiness? readiness = null)
@@ -42,10 +43,12 @@ internal sealed class Successor(
         var hello = new Hello(ControlProtocol.Version, ControlProtocol.MinVersion, Environment.ProcessId)
         {
             Token = token,
+            Build = token is null ? LaunchPlan.FindBuild(startedAs, new()) : null,
             Capabilities = token is null ? Capabilities : [.. Capabilities, ControlProtocol.Capabilities.StandardStreams],
         };
         await deadlines.RunAsync(HandoffStep.Exchange, "Sending Hello", send => channel.SendAsync(hello, send), cancellationToken);
         (_welcome, var received) = await deadlines.ExpectAsync<Welcome>(channel, HandoffStep.Exchange, cancellationToken);
+        signOfLife.Predecessor = _welcome.Instance;
         _streams = [.. received.Descriptors];
         var count = 0;
         for (var last = false; !last;)
@@ -248,10 +251,22 @@ internal sealed class Successor(
         }
 
         // A predecessor that gets no answer in time takes this instance for dead, and kills it with its clients.
-        var fault = readiness.FindFaultAsync(cancellationToken);
+        var fault = FindFaultAsync(readiness, cancellationToken);
         return await Task.WhenAny(fault, deadlines.HalfOf(HandoffStep.Exchange, cancellationToken)) == fault
             ? new(registry.Count) { Fault = await fault }
             : new(registry.Count) { Fault = "its health checks take too long (SocketHandoff:ExchangeTimeout)." };
+    }
+
+    private static async Task<string?> FindFaultAsync(IReadiness readiness, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await readiness.FindFaultAsync(cancellationToken);
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            return $"its health checks cannot be asked: {e.Message}"; // the constructor of one that throws, such as for want of a database
+        }
     }
 
     private void ThrowIfOff(ControlMessage? message)

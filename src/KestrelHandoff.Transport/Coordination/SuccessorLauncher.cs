@@ -18,18 +18,8 @@ internal sealed class SuccessorLauncher(
 {
     private static readonly TimeSpan LastBreath = TimeSpan.FromSeconds(5);
 
-    /// <summary>The build that would be launched now; null if there is none.</summary>
-    public string? FindBuild()
-    {
-        try
-        {
-            return LaunchPlan.Make(startedAs, options.Value).Build;
-        }
-        catch (Exception e) when (e is HandoffException or IOException or UnauthorizedAccessException)
-        {
-            return null; // the launch will tell
-        }
-    }
+    /// <summary>See <see cref="LaunchPlan.FindBuild"/>.</summary>
+    public string? FindBuild() => LaunchPlan.FindBuild(startedAs, options.Value);
 
     /// <param name="handoff">Gets the process.</param>
     /// <param name="greet">Takes successors that connect to the control socket.</param>
@@ -75,13 +65,22 @@ internal sealed class SuccessorLauncher(
         }
     }
 
-    /// <summary>After a failure: tells the successor why it is over, and sees to it that none of ours is left.</summary>
+    /// <summary>After a failure: tells the successor why it is over, and sees to it that none of ours is left. One that is not ours serves on where this host stops.</summary>
     /// <param name="handoff">The handoff that failed.</param>
     /// <param name="reason">What it failed of.</param>
     /// <returns>Its exit code, if it ended by itself; null if it had to be killed, or was not launched here.</returns>
     public async Task<int?> EndAsync(Handoff handoff, Exception reason)
     {
         var greeting = handoff.Successor ?? (handoff.Greeted.Task.IsCompletedSuccessfully ? await handoff.Greeted.Task : null);
+        if (greeting is not null && handoff is { Process: null, IsOffered: true } && reason is HandoffException { Failure: HandoffFailure.Stopped })
+        {
+            // Somebody has started it to take over, and this host stops: without a word it goes on by itself, with the listeners it has. It looks
+            // first whether somebody still answers at the control socket.
+            await control.DisposeAsync();
+            greeting.Channel.Dispose();
+            return null;
+        }
+
         if (greeting is not null)
         {
             await greeting.Channel.RefuseAsync(reason, deadlines);
@@ -110,16 +109,28 @@ internal sealed class SuccessorLauncher(
         }
         catch (OperationCanceledException)
         {
-            if (process.TryKill())
-            {
-                await process.WaitForExitAsync(CancellationToken.None);
-            }
-            else
-            {
-                Log.NotKilled(logger, handoff.Id, process.ProcessId);
-            }
-
+            await KillAsync(handoff, process);
             return null;
         }
+    }
+
+    /// <summary>Even SIGKILL waits for a call into a file system that does not answer: no longer than this.</summary>
+    private async Task KillAsync(Handoff handoff, SuccessorProcess process)
+    {
+        using var patience = new CancellationTokenSource(LastBreath, time);
+        try
+        {
+            if (process.TryKill())
+            {
+                await process.WaitForExitAsync(patience.Token);
+                return;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // it is not gone
+        }
+
+        Log.NotKilled(logger, handoff.Id, process.ProcessId);
     }
 }

@@ -28,7 +28,7 @@ internal sealed class FailureStreak(IOptions<SocketHandoffOptions> options, Time
                 throw new HandoffException(
                     HandoffFailure.Suspended,
                     $"The last {_count} handoffs to this build have failed, the last at {at}: {_detail} "
-                    + $"Deploy another build, wait for {Lapse.TotalMinutes} minutes, or insist with POST …?force=true ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.MaxFailures)} is {limit}).");
+                    + $"Deploy another build, wait for {Lapse.TotalMinutes} minutes, or insist on launching it with POST …?force=true ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.MaxFailures)} is {limit}).");
             }
         }
     }

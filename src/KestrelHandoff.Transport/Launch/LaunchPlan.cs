@@ -1,3 +1,6 @@
+using System.Security.Cryptography;
+using System.Text;
+
 namespace KestrelHandoff.Transport.Launch;
 
 /// <summary>What to run for a successor: the command line, directory and environment this instance was started with, or what the options say.</summary>
@@ -40,9 +43,9 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
 
     /// <summary>
     /// What tells one build from another: the program and the files it is given, beside an assembly or an apphost all assemblies, and the settings, there and in
-    /// the working directory; each with its length and when it was written.
+    /// the working directory; each with its length and when it was written. A digest of that.
     /// </summary>
-    public string Build => string.Join(
+    public string Build => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join(
         '\n',
         Arguments.Prepend(Executable)
             .Select(name => Path.Combine(WorkingDirectory, name))
@@ -56,7 +59,20 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
             .Distinct()
             .Order(StringComparer.Ordinal)
             .Select(name => new FileInfo(name))
-            .Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}"));
+            .Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}")))));
+
+    /// <summary>The build that would be launched now; null if there is none.</summary>
+    public static string? FindBuild(StartedAs started, SocketHandoffOptions options)
+    {
+        try
+        {
+            return Make(started, options).Build;
+        }
+        catch (Exception e) when (e is HandoffException or IOException or UnauthorizedAccessException)
+        {
+            return null; // a launch will tell
+        }
+    }
 
     private static string Resolve(string file) => File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? file;
 

@@ -18,6 +18,7 @@ internal sealed class HandoffListener : IConnectionListener
 
     private readonly ListenerTable _table;
     private readonly ConnectionFactory _connections;
+    private readonly int _backlog;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly ListenerDescriptor _descriptor;
@@ -32,9 +33,9 @@ internal sealed class HandoffListener : IConnectionListener
     private TimeSpan _backOff = ShortestBackOff;
 
     public HandoffListener(
-        ListenerTable table, ListenerDescriptor descriptor, ConnectionFactory connections, bool isOpen, ILogger logger, TimeProvider time)
+        ListenerTable table, ListenerDescriptor descriptor, ConnectionFactory connections, int backlog, bool isOpen, ILogger logger, TimeProvider time)
     {
-        (_table, _descriptor, _connections, _isOpen, _logger, _time) = (table, descriptor, connections, isOpen, logger, time);
+        (_table, _descriptor, _connections, _backlog, _isOpen, _logger, _time) = (table, descriptor, connections, backlog, isOpen, logger, time);
         _socket = descriptor.CreateSocket();
         _ = _socket.LocalEndPoint; // asked once: accepted sockets inherit what it remembers (Socket.cs, UpdateAcceptSocket), or ask the kernel each
     }
@@ -102,7 +103,13 @@ internal sealed class HandoffListener : IConnectionListener
     {
         lock (_sync)
         {
-            _isOpen = !_isUnbound;
+            if (_isUnbound)
+            {
+                return;
+            }
+
+            _isOpen = true;
+            _socket.Listen(_backlog); // of a shared socket it is what the last one has said: from now on what this instance wants
         }
 
         Wake();

@@ -39,6 +39,6 @@ internal sealed class HandoffListenerFactory(
             Log.ListenerAdopted(logger, name, descriptor.LocalEndPoint);
         }
 
-        return table.Add(isOpen => new HandoffListener(table, descriptor, connections, isOpen, logger, time));
+        return table.Add(isOpen => new HandoffListener(table, descriptor, connections, settings.Backlog, isOpen, logger, time));
     }
 }

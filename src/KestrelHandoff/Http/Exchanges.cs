@@ -9,9 +9,9 @@ namespace KestrelHandoff.Http;
 /// <summary>Tells an HTTP/1.1 connection where a request begins and ends: only between two of them can it move to a successor.</summary>
 internal static class Exchanges
 {
-    /// <summary>Not under TLS or other middleware of the connection, and not HTTP/2, where requests overlap.</summary>
+    /// <summary>Not with TLS or anything else that stays with this instance, and not HTTP/2, where requests overlap.</summary>
     public static bool CanMove(HandoffConnection connection, HttpContext context) =>
-        !connection.IsTransportReplaced && HttpProtocol.IsHttp11(context.Request.Protocol);
+        !connection.IsBound && HttpProtocol.IsHttp11(context.Request.Protocol);
 
     public static bool CanHaveBody(HttpContext context) =>
         context.Features[typeof(IHttpRequestBodyDetectionFeature)] is IHttpRequestBodyDetectionFeature { CanHaveBody: true };

@@ -25,6 +25,42 @@ public sealed class BoundaryTests
     }
 
     [Fact]
+    public async Task Want_MiddlewareHasReadAPreamble_Stays()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("PROXY TCP4\r\n");
+        Assert.Equal("PROXY TCP4\r\n", await pair.Connection.ReadTextAsync(12));
+        Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool); // as Kestrel's HTTP layer begins
+        await ExchangeAsync(pair, "one");
+        _ = Read(pair);
+        Assert.True(pair.Connection.IsBound);
+        Assert.False(Want(pair));
+    }
+
+    [Fact]
+    public async Task Want_ServerBeginsBeforeAnythingIsRead_IsNoPreamble()
+    {
+        await using var pair = await CreateAsync();
+        Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool);
+        await ExchangeAsync(pair, "one");
+        Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool); // by the app
+        _ = Read(pair);
+        Assert.True(Want(pair));
+    }
+
+    [Fact]
+    public async Task Want_AppHasLeftItemsOnIt_StaysUntilTheyAreGone()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        pair.Connection.Items["handshake"] = new object();
+        _ = Read(pair);
+        Assert.False(Want(pair));
+        pair.Connection.Items.Clear();
+        Assert.True(Want(pair));
+    }
+
+    [Fact]
     public async Task Want_ThenTheClientSends_TheBytesGoAlong()
     {
         await using var pair = await CreateAsync();

@@ -5,6 +5,7 @@ using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Launch;
 using KestrelHandoff.Transport.Listeners;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -245,6 +246,41 @@ public sealed class SuccessorTests : IDisposable
         Assert.Equal(HandoffPhase.Serving, _state.Current.Phase);
     }
 
+    [Fact]
+    public async Task Check_HealthCheckCannotBeMade_IsAFaultAndNotTheEnd()
+    {
+        var successor = MakeSuccessor(new ThrowsWhenExamined());
+        await JoinAsync(successor);
+        await SayAsync(new Commit(), new Check());
+        _ = successor.StandByAsync(Cancel);
+        Assert.Equal(["ready", "accepting"], await HeardAsync(2));
+        using var answer = await _predecessor.ReceiveAsync(Cancel).OrHang();
+        Assert.Equal("its health checks cannot be asked: no database", Assert.IsType<Checked>(answer!.Message).Fault);
+    }
+
+    [Fact]
+    public async Task WaitForRetirement_HostStops_PredecessorHearsTheEndAtOnce()
+    {
+        using var stop = new CancellationTokenSource();
+        await JoinAsync();
+        await SayAsync(new Commit(), new Confirm());
+        await _successor.StandByAsync(Cancel).OrHang();
+        Assert.Equal(["ready", "accepting", "confirmed"], await HeardAsync(3));
+        var retiring = _successor.WaitForRetirementAsync(stop.Token);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => retiring.OrHang());
+        Assert.Null(await _predecessor.ReceiveAsync(Cancel).OrHang()); // and serves on what it would have given away
+    }
+
+    [Fact]
+    public async Task Join_Independent_TellsItsBuild()
+    {
+        await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
+        await _successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
+        using var hello = await _predecessor.ReceiveAsync(Cancel).OrHang();
+        Assert.Equal(LaunchPlan.FindBuild(StartedAs.Read(), new()), Assert.IsType<Hello>(hello!.Message).Build);
+    }
+
     public void Dispose()
     {
         _pair.Dispose();
@@ -260,7 +296,7 @@ public sealed class SuccessorTests : IDisposable
         var migration = new Migration(registry, connections, _listeners, TimeProvider.System, NullLogger<Migration>.Instance);
         var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
         var retirement = new Retirement(arrivals, new Lineage(TimeProvider.System), NullLogger<Retirement>.Instance);
-        return new(_state, _listeners, registry, connections, retirement, new SignOfLife(deadlines) { Path = Nowhere }, deadlines, NullLogger<Successor>.Instance, readiness);
+        return new(_state, _listeners, registry, connections, retirement, new SignOfLife(deadlines) { Path = Nowhere }, StartedAs.Read(), deadlines, NullLogger<Successor>.Instance, readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);
@@ -289,6 +325,15 @@ public sealed class SuccessorTests : IDisposable
         }
 
         return heard;
+    }
+
+    private sealed class ThrowsWhenExamined : IReadiness
+    {
+        public Task WaitAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => throw new OperationCanceledException("no database");
+
+        public string? SchemeOf(System.Net.EndPoint endPoint) => null;
     }
 
     private sealed class SlowToExamine : IReadiness

@@ -31,6 +31,29 @@ public sealed class ListenerTableTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task OpenGates_Adopted_BacklogIsThatOfTheInstanceThatAccepts()
+    {
+        var given = await _predecessor.BindAsync();
+        await using var successor = new ListenerHost(new() { Backlog = 7 });
+        await successor.JoinAsync(_predecessor);
+        await successor.BindAsync();
+        Assert.Equal(512, BacklogOf(given));
+        successor.Table.OpenGates();
+        Assert.Equal(7, BacklogOf(given));
+        _predecessor.Table.OpenGates();
+        Assert.Equal(512, BacklogOf(given));
+
+        static int BacklogOf(HandoffListener listener)
+        {
+            const int TcpInfo = 11, Sacked = 28; // linux/tcp.h, struct tcp_info: of a listener its backlog (tcp_get_info)
+            using var socket = listener.Descriptor.CreateSocket();
+            var info = new byte[Sacked + sizeof(int)];
+            socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info);
+            return BitConverter.ToInt32(info, Sacked);
+        }
+    }
+
+    [Fact]
     public async Task Bind_NothingOffered_IsBoundAnew()
     {
         var listener = await _predecessor.BindAsync();
