@@ -49,6 +49,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Withdrawal>();
         services.TryAddSingleton<SignOfLife>();
         services.TryAddSingleton<Retirement>();
+        services.TryAddSingleton<SuccessorHealth>();
         services.TryAddSingleton<Successor>();
         services.TryAddSingleton<Migration>();
         services.TryAddSingleton<Arrivals>();

@@ -26,13 +26,12 @@ internal sealed class Migration(
     private static readonly TimeSpan GroupPatience = TimeSpan.FromMilliseconds(250);
 
     private readonly Channel<ReleasedConnection> _taken = Channel.CreateUnbounded<ReleasedConnection>();
+    private readonly Unsettled _unsettled = new();
     private readonly CancellationTokenSource _giveUp = new();
     private MigrationLine? _line;
     private IReadOnlyDictionary<string, string>? _names;
     private int _moved;
     private int _kept;
-    private int _unsettled; // taken, and neither the successor's nor ours again
-    private TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isOver;
 
     /// <summary>Connections the other instance has.</summary>
@@ -53,7 +52,7 @@ internal sealed class Migration(
     public void Begin(MigrationLine line, IReadOnlyDictionary<string, string> names)
     {
         (_line, _names) = (line, names);
-        Interlocked.Increment(ref _unsettled); // until all have been asked
+        _unsettled.Add(); // until all have been asked
         _ = RunAsync();
         _ = WantAllAsync([.. registry.Snapshot().Where(Moves)]);
     }
@@ -68,7 +67,7 @@ internal sealed class Migration(
     }
 
     /// <summary>Returns when no connection is on its way any more.</summary>
-    public Task WhenSettledAsync(CancellationToken cancellationToken) => WhenFewerAsync(1, cancellationToken);
+    public Task WhenSettledAsync(CancellationToken cancellationToken) => _unsettled.WhenFewerAsync(1, cancellationToken);
 
     /// <summary>The time is up: what is not sent by now is closed.</summary>
     public void GiveUp()
@@ -85,22 +84,6 @@ internal sealed class Migration(
 
     public void Dispose() => _giveUp.Dispose();
 
-    private Task WhenSettledButOneAsync() => WhenFewerAsync(2, CancellationToken.None);
-
-    private async Task WhenFewerAsync(int limit, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            var settled = _settled.Task; // before the look: settled in between it would be a new one, which nobody completes
-            if (Volatile.Read(ref _unsettled) < limit)
-            {
-                return;
-            }
-
-            await settled.WaitAsync(cancellationToken);
-        }
-    }
-
     /// <summary>Few at first and more each time: a connection on its way is served by nobody, and the first meet code that is not compiled yet, here and there.</summary>
     private async Task WantAllAsync(HandoffConnection[] all)
     {
@@ -114,18 +97,18 @@ internal sealed class Migration(
                     Want(connection);
                 }
 
-                await Task.WhenAny(WhenSettledButOneAsync(), Task.Delay(GroupPatience, time));
+                await Task.WhenAny(_unsettled.WhenFewerAsync(2, CancellationToken.None), Task.Delay(GroupPatience, time));
             }
         }
         finally
         {
-            Settle(1);
+            _unsettled.Settle(1);
         }
     }
 
     private void Want(HandoffConnection connection)
     {
-        Interlocked.Increment(ref _unsettled);
+        _unsettled.Add();
         try
         {
             connection.Want(TakeAsync);
@@ -137,7 +120,7 @@ internal sealed class Migration(
 
         if (!connection.WasHeldAtOnce)
         {
-            Settle(1);
+            _unsettled.Settle(1);
         }
     }
 
@@ -151,7 +134,7 @@ internal sealed class Migration(
 
         if (!connection.WasHeldAtOnce)
         {
-            Interlocked.Increment(ref _unsettled); // those have been counted
+            _unsettled.Add(); // those have been counted
         }
 
         ReleasedConnection? released = null;
@@ -164,7 +147,7 @@ internal sealed class Migration(
         {
             if (released is null)
             {
-                Settle(1);
+                _unsettled.Settle(1);
             }
         }
 
@@ -194,7 +177,7 @@ internal sealed class Migration(
                 await ConfirmAsync(batch);
                 batch.ForEach(released => released.Dispose());
                 Interlocked.Add(ref _moved, batch.Count);
-                Settle(batch.Count);
+                _unsettled.Settle(batch.Count);
                 batch.Clear();
             }
         }
@@ -252,7 +235,7 @@ internal sealed class Migration(
             else
             {
                 released.Dispose();
-                Settle(1);
+                _unsettled.Settle(1);
             }
         }
 
@@ -274,15 +257,7 @@ internal sealed class Migration(
             Arrived(connection);
         }
 
-        Settle(1);
-    }
-
-    private void Settle(int count)
-    {
-        if (Interlocked.Add(ref _unsettled, -count) <= 1) // two may wait: for the last of a group, and for the last of all
-        {
-            Interlocked.Exchange(ref _settled, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
-        }
+        _unsettled.Settle(1);
     }
 
     private MigratingConnection Describe(ReleasedConnection released) => new(_names![released.ListenerName!], released.ConnectionId)

@@ -14,10 +14,10 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Successor(
     InstanceState state,
     ListenerTable listeners,
-    ConnectionRegistry registry,
     ConnectionFactory connections,
     Retirement retirement,
     SignOfLife signOfLife,
+    SuccessorHealth health,
     StartedAs startedAs,
     Deadlines deadlines,
     ILogger<Successor> logger,
@@ -83,7 +83,7 @@ internal sealed class Successor(
         var isRolledBack = false;
         try
         {
-            await WaitUntilReadyAsync(cancellationToken);
+            await health.WaitAsync(_line!, ThrowIfOff, cancellationToken);
             state.Move(HandoffSignal.AppReady);
             await _line!.AnswerAsync(new Ready([.. listeners.Listeners.Select(Describe)]), cancellationToken);
             return await ObeyAsync(cancellationToken);
@@ -149,35 +149,6 @@ internal sealed class Successor(
         listeners.CloseUnclaimed();
     }
 
-    /// <summary>Waits for the health checks, but not longer than the predecessor waits for them.</summary>
-    private async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
-    {
-        if (readiness is null)
-        {
-            return;
-        }
-
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var ready = readiness.WaitAsync(stop.Token);
-        if (await Task.WhenAny(ready, _line!.Word) != ready)
-        {
-            var word = await _line.Word;
-            if (word is { Message: Abort or Refuse } off)
-            {
-                await stop.CancelAsync();
-                await ready.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                ThrowIfOff(off.Message);
-            }
-            else if (word is null)
-            {
-                // Nobody is left to lose patience, and clients queue at the listeners that are here now.
-                await deadlines.RunAsync(HandoffStep.Ready, "The health of this instance, whose predecessor is gone,", token => ready.WaitAsync(token), cancellationToken);
-            }
-        }
-
-        await ready;
-    }
-
     private async Task<(ControlSocket? Control, bool IsAlone)> ObeyAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -196,7 +167,7 @@ internal sealed class Successor(
                     await _line!.AnswerAsync(new Accepting(), cancellationToken);
                     break;
                 case Check:
-                    await _line!.AnswerAsync(await ExamineAsync(cancellationToken), cancellationToken);
+                    await _line!.AnswerAsync(await health.ExamineAsync(cancellationToken), cancellationToken);
                     break;
                 case Confirm when _hasAskedToLeave:
                     break; // it had not heard that when it said so; now it takes everything back
@@ -241,32 +212,6 @@ internal sealed class Successor(
         Settle();
         listeners.OpenGates();
         state.Move(HandoffSignal.Committed);
-    }
-
-    private async Task<Checked> ExamineAsync(CancellationToken cancellationToken)
-    {
-        if (readiness is null)
-        {
-            return new(registry.Count);
-        }
-
-        // A predecessor that gets no answer in time takes this instance for dead, and kills it with its clients.
-        var fault = FindFaultAsync(readiness, cancellationToken);
-        return await Task.WhenAny(fault, deadlines.HalfOf(HandoffStep.Exchange, cancellationToken)) == fault
-            ? new(registry.Count) { Fault = await fault }
-            : new(registry.Count) { Fault = "its health checks take too long (SocketHandoff:ExchangeTimeout)." };
-    }
-
-    private static async Task<string?> FindFaultAsync(IReadiness readiness, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await readiness.FindFaultAsync(cancellationToken);
-        }
-        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
-        {
-            return $"its health checks cannot be asked: {e.Message}"; // the constructor of one that throws, such as for want of a database
-        }
     }
 
     private void ThrowIfOff(ControlMessage? message)

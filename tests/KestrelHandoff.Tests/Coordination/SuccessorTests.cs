@@ -296,7 +296,17 @@ public sealed class SuccessorTests : IDisposable
         var migration = new Migration(registry, connections, _listeners, TimeProvider.System, NullLogger<Migration>.Instance);
         var arrivals = new Arrivals(_listeners, connections, migration, NullLogger<Arrivals>.Instance);
         var retirement = new Retirement(arrivals, new Lineage(TimeProvider.System), NullLogger<Retirement>.Instance);
-        return new(_state, _listeners, registry, connections, retirement, new SignOfLife(deadlines) { Path = Nowhere }, StartedAs.Read(), deadlines, NullLogger<Successor>.Instance, readiness);
+        return new(
+            _state,
+            _listeners,
+            connections,
+            retirement,
+            new SignOfLife(deadlines) { Path = Nowhere },
+            new SuccessorHealth(registry, deadlines, readiness),
+            StartedAs.Read(),
+            deadlines,
+            NullLogger<Successor>.Instance,
+            readiness);
     }
 
     private Task JoinAsync() => JoinAsync(_successor);
