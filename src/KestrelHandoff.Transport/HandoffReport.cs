@@ -9,7 +9,7 @@ public sealed record HandoffReport(Guid Id, HandoffTrigger Trigger, DateTimeOffs
     /// <summary>How it ended, if it has.</summary>
     public HandoffOutcome Outcome { get; init; }
 
-    /// <summary>The whole handoff, in milliseconds, until the answer was written.</summary>
+    /// <summary>The whole handoff, in milliseconds, until this report was completed.</summary>
     public double DurationMs { get; init; }
 
     /// <summary>The giving instance.</summary>
@@ -27,16 +27,16 @@ public sealed record HandoffReport(Guid Id, HandoffTrigger Trigger, DateTimeOffs
     /// <summary>The probe and warm-up, if they ran.</summary>
     public HandoffProbe? Probe { get; init; }
 
-    /// <summary>Live connections that the successor had taken over when the answer was written: those that were between two requests. More follow as their requests end.</summary>
+    /// <summary>Live connections that the successor had taken over when this report was completed: those that were between two requests. More follow as their requests end.</summary>
     public int ConnectionsMigrated { get; init; }
 
-    /// <summary>After a roll-back: connections that the successor had accepted and that had come back when the answer was written. More follow as their requests end.</summary>
+    /// <summary>After a roll-back: connections that the successor had accepted and that had come back when this report was completed. More follow as their requests end.</summary>
     public int ConnectionsReturned { get; init; }
 
     /// <summary>After a roll-back: connections that the successor had when it was last asked, and that ended with it because it died or had to be killed. One that was not launched here and only closed its line counts as dead.</summary>
     public int ConnectionsLost { get; init; }
 
-    /// <summary>Connections that the predecessor still had when the answer was written.</summary>
+    /// <summary>Connections that the predecessor still had when this report was completed.</summary>
     public int ConnectionsDraining { get; init; }
 
     /// <summary>Why it failed.</summary>
@@ -152,7 +152,7 @@ public sealed record HandoffStatus(
     IReadOnlyList<string> Listeners,
     HandoffReport? LastHandoff)
 {
-    /// <summary>False while this instance serves on probation, and its predecessor may still take everything back.</summary>
+    /// <summary>False in a successor until its probation is over: its predecessor may still take everything back.</summary>
     public bool IsConfirmed { get; init; } = true;
 
     /// <summary>Earlier instances that still drain, the nearest first, and successors that were rolled back and do.</summary>

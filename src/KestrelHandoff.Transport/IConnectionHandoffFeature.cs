@@ -8,7 +8,7 @@ public interface IConnectionHandoffFeature
 {
     /// <summary>
     /// Cancelled when a successor serves and would take the connection. Never cancelled if the connection cannot move, because it is
-    /// under TLS or other middleware of the connection.
+    /// under TLS or other middleware of the connection, or, in a request, has items (<c>ConnectionContext.Items</c>) that came with one.
     /// </summary>
     CancellationToken HandoffRequested { get; }
 

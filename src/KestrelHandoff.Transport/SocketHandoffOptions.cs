@@ -78,7 +78,7 @@ public sealed class SocketHandoffOptions
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How many handoffs in a row may fail before further ones to the same build are refused.</summary>
-    /// <remarks>A new build, 10 minutes without an attempt, or one that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>), is tried in any case. An independent successor counts if it had clients already and was rolled back: a supervisor that restarts it would put it before them again and again.</remarks>
+    /// <remarks>A new build, 10 minutes without an attempt, or one that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>), is tried in any case. An independent successor counts if it had clients already and was rolled back for its own fault: a supervisor that restarts it would put it before them again and again. It cannot be forced.</remarks>
     /// <value>0 (no limit) to 1000. The default is 5.</value>
     public int MaxFailures { get; set; } = 5;
 

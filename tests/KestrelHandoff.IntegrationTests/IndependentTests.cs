@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using KestrelHandoff.IntegrationTests.Support;
 
 namespace KestrelHandoff.IntegrationTests;
@@ -6,6 +7,8 @@ namespace KestrelHandoff.IntegrationTests;
 /// <summary>Instances that anyone starts find each other on the control socket.</summary>
 public sealed class IndependentTests
 {
+    private const string FreePortUrl = "--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0";
+    private const string LongProbation = "--SocketHandoff:Probation=00:01:00";
     private const string Listening = "01"; // SS_UNCONNECTED of a socket that listens, /proc/net/unix
 
     [Fact]
@@ -92,7 +95,7 @@ public sealed class IndependentTests
     public async Task Start_SameBuildWasRolledBackTooOften_Refused()
     {
         await using var directory = new TestDirectory();
-        var blue = Start(directory, ("MaxFailures", "1"), ("Probation", "00:01:00"));
+        var blue = Start(directory, FreePortUrl, "--SocketHandoff:MaxFailures=1", LongProbation);
         var client = blue.NewClient((await blue.ServingAsync(1)).Address);
         var green = Start(directory);
         await green.ServingAsync(2);
@@ -111,7 +114,7 @@ public sealed class IndependentTests
     public async Task Successor_ToldToStopOnProbation_EndsWithoutAnError()
     {
         await using var directory = new TestDirectory();
-        var blue = Start(directory, ("Probation", "00:01:00"));
+        var blue = Start(directory, FreePortUrl, LongProbation);
         var client = blue.NewClient((await blue.ServingAsync(1)).Address);
         var green = Start(directory);
         await green.ServingAsync(2);
@@ -122,24 +125,28 @@ public sealed class IndependentTests
         Assert.Equal("1", await client.TextAsync("/"));
     }
 
-    [Fact]
-    public async Task Predecessor_ToldToStopWhileTheSuccessorStarts_SuccessorServesAlone()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Predecessor_ToldToStopWhileTheSuccessorStarts_SuccessorServesAlone(bool onUnixPath)
     {
         await using var directory = new TestDirectory();
-        var blue = Start(directory);
-        var address = (await blue.ServingAsync(1)).Address;
+        EndPoint endPoint = onUnixPath ? new UnixDomainSocketEndPoint(directory.File("web")) : new IPEndPoint(IPAddress.Loopback, FreePort.Next());
+        string[] urls = [$"--Kestrel:Endpoints:Main:Url=http://{(onUnixPath ? $"unix:{endPoint}" : endPoint)}"];
+        var blue = Start(directory, urls);
+        await blue.ServingAsync(1);
         directory.SetFault("hang-in-start");
-        var green = Start(directory);
+        var green = Start(directory, urls);
         await green.Output.HearAsync("hangs ");
 
         TestLibc.Kill(blue.ProcessId, TestLibc.SigTerm);
         Assert.Equal(0, await blue.ExitCodeAsync());
-        await using var waiting = await RawHttp.ConnectAsync(new Uri(address)); // in the backlog, which lives on
+        await using var waiting = await RawHttp.ConnectAsync(endPoint); // in the backlog, which lives on
         directory.SetFault("");
 
         Assert.Equal("2", (await waiting.GetAsync("/")).Body);
         await green.ServingAsync(2);
-        await Start(directory).ServingAsync(3);
+        await Start(directory, urls).ServingAsync(3);
     }
 
     [Fact]
@@ -204,21 +211,20 @@ public sealed class IndependentTests
         await green.Output.HearAsync("The predecessor is gone and left no word; this instance serves on its listeners.");
     }
 
-    private static AppProcess Start(TestDirectory directory, params (string Option, string Value)[] options) => Start(directory, isEverFaulty: true, options);
+    private static AppProcess Start(TestDirectory directory, params string[] arguments) => Start(directory, isEverFaulty: true, arguments);
 
     /// <param name="directory">Has the control path, and the fault.</param>
     /// <param name="isEverFaulty">The fault goes for an instance started here, too, and not only for one that is launched.</param>
-    /// <param name="options">More options of the handoff.</param>
-    private static AppProcess Start(TestDirectory directory, bool isEverFaulty, params (string Option, string Value)[] options)
+    /// <param name="arguments">More of them.</param>
+    private static AppProcess Start(TestDirectory directory, bool isEverFaulty, params string[] arguments)
     {
-        var environment = options.ToDictionary(option => $"SocketHandoff__{option.Option}", option => option.Value);
-        environment["SocketHandoff__ControlSocketPath"] = directory.ControlPath;
+        var environment = new Dictionary<string, string> { ["SocketHandoff__ControlSocketPath"] = directory.ControlPath };
         if (isEverFaulty)
         {
             environment["TESTAPP_FAULT_ALWAYS"] = "1";
         }
 
-        return directory.Start(new AppSettings { Environment = environment });
+        return directory.Start(new AppSettings { Environment = environment, Arguments = arguments });
     }
 
     /// <summary>The one listening socket in the control directory: the kernel shows the name at bind(2), not the one the file has now.</summary>

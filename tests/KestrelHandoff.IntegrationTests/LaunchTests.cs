@@ -148,7 +148,7 @@ public sealed class LaunchTests
         Assert.Equal(HttpStatusCode.NotImplemented, answer.Status);
         Assert.Contains($"process {main}, is the main process of a systemd unit", answer.Text("detail"), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, forced.Status);
-        await client.HandOffAsync(); // the variable is inherited: the successor is not that process
+        await client.HandOffAsync(); // the successor is not that process
     }
 
     private static string Release(TestDirectory directory, string version)

@@ -38,7 +38,7 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
-        if (connection.IsOfInput())
+        if (connection.IsOfInput(consumed))
         {
             _isReading = false;
             input.AdvanceTo(consumed, examined);

@@ -13,8 +13,10 @@ internal sealed partial class HandoffConnection
     private bool _isInExchange;
     private bool _isHttp; // there was an exchange
     private bool _isFixed; // whose end nobody sees
-    private bool _isRead; // something was advanced over
+    private bool _isRead; // something was consumed
+    private bool _isServed; // the server's HTTP layer has begun, or a handler has asked for what that asks for
     private bool _hasPreamble;
+    private byte _itemsOfMiddleware; // which its like in the successor makes again
     private bool _isDisposing;
     private bool _isBetween; // no byte of the next exchange was seen
     private volatile bool _isUntouched; // nothing was received or sent
@@ -129,7 +131,8 @@ internal sealed partial class HandoffConnection
     }
 
     /// <summary>Whether what the server advances over came from the pipe.</summary>
-    internal bool IsOfInput()
+    /// <param name="consumed">How far it came. A pipe's first byte has the index 0, and who only looks stays there.</param>
+    internal bool IsOfInput(SequencePosition consumed)
     {
         if (IsReadMadeUp)
         {
@@ -137,7 +140,7 @@ internal sealed partial class HandoffConnection
             return false;
         }
 
-        _isRead = true;
+        _isRead |= consumed.GetInteger() > 0;
         _isBetween &= _isInExchange; // outside an exchange these are bytes of the next
         return true;
     }

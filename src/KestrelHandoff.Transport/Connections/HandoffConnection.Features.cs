@@ -66,11 +66,13 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     public bool IsTransportReplaced { get; private set; }
 
     /// <summary>
-    /// Whether something belongs to the connection that the successor would not have: middleware's transport; a preamble that middleware has read, such as that
-    /// of the PROXY protocol, which its like in the successor would wait for; or, where the connection is its server's and no handler's, items such as
-    /// a half-done Negotiate handshake.
+    /// Whether a connection of requests has something that it would not have in the successor: middleware's transport; a preamble that middleware has read, such
+    /// as that of the PROXY protocol, which its like there would wait for; items that came with a request, such as a half-done Negotiate handshake.
     /// </summary>
-    public bool IsBound => IsTransportReplaced || _hasPreamble || (_isHttp && _items is { Count: > 0 });
+    public bool IsBoundByRequests => IsTransportReplaced || _hasPreamble || _items?.Count > _itemsOfMiddleware;
+
+    /// <summary>A handler of its own decides by itself what must go along.</summary>
+    private bool IsBound => _isHttp ? IsBoundByRequests : IsTransportReplaced;
 
     public override EndPoint? LocalEndPoint
     {
@@ -93,7 +95,13 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     {
         get
         {
-            _hasPreamble |= _isRead && _messages is null && !_isHttp;
+            if (!_isServed)
+            {
+                _isServed = true;
+                _hasPreamble = _isRead;
+                _itemsOfMiddleware = (byte)Math.Min(byte.MaxValue, _items?.Count ?? 0);
+            }
+
             return _lane.Pool;
         }
     }

@@ -86,10 +86,10 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     }
 
     /// <summary>Tells the peer why it is over, if it still listens; what goes wrong with that changes nothing.</summary>
-    public async Task RefuseAsync(Exception reason, Deadlines deadlines)
+    public async Task RefuseAsync(Exception reason, Deadlines deadlines, Guid? chain = null)
     {
         var detail = reason.Message.Length <= MaxDetail ? reason.Message : reason.Message[..MaxDetail];
-        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, detail) { Instance = ControlProtocol.Instance } : new Abort(detail);
+        ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, detail) { Chain = chain } : new Abort(detail);
         try
         {
             await deadlines.RunAsync(HandoffStep.Exchange, "A refusal", token => SendAsync(last, token), CancellationToken.None);

@@ -46,8 +46,8 @@ internal sealed record Welcome(int Version, int ProcessId, int Generation, Guid 
 {
     public IReadOnlyList<string> Capabilities { get => field ?? []; init; } // absent is null: the serializer sets init properties in any case
 
-    /// <summary>See <see cref="ControlProtocol.Instance"/>.</summary>
-    public Guid? Instance { get; init; }
+    /// <summary>See <see cref="ControlServer.Chain"/>.</summary>
+    public Guid? Chain { get; init; }
 
     [JsonIgnore] // not inherited
     public override int DescriptorCount => StandardStreams ? 2 : 0;
@@ -155,8 +155,8 @@ internal sealed record Draining(IReadOnlyList<HandoffDraining> Instances) : Cont
 /// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>
 internal sealed record Refuse(string Reason, string Detail) : ControlMessage
 {
-    /// <summary>See <see cref="ControlProtocol.Instance"/>.</summary>
-    public Guid? Instance { get; init; }
+    /// <summary>See <see cref="ControlServer.Chain"/>.</summary>
+    public Guid? Chain { get; init; }
 }
 
 /// <summary>Either side: the handoff is off. The successor exits, the predecessor serves on.</summary>

@@ -7,9 +7,6 @@ internal static class ControlProtocol
     public const int Version = 1;
     public const int MinVersion = 1;
 
-    /// <summary>This process, to be told from another that took its place: in containers both may have the same process id.</summary>
-    public static Guid Instance { get; } = Guid.NewGuid();
-
     /// <summary>Bytes of the length that goes before each message, big-endian.</summary>
     public const int HeaderLength = 4;
 

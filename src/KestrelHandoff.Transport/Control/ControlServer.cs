@@ -19,6 +19,9 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
     private CancellationTokenSource? _stop;
     private Task _accepting = Task.CompletedTask;
 
+    /// <summary>The first generation draws it, and each successor takes it over: one that is started anew, where a predecessor has died, is of another.</summary>
+    public Guid Chain { get; set; } = Guid.NewGuid();
+
     public string? Path => _socket?.Path;
 
     /// <summary>Begins to answer. <paramref name="greet"/> takes a successor, or throws <see cref="ControlException"/> to refuse it.</summary>
@@ -125,7 +128,7 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
         catch (Exception e)
         {
             Log.ControlRefused(logger, channel.Peer.ProcessId, channel.Peer.UserId, e.Message);
-            await channel.RefuseAsync(e, deadlines);
+            await channel.RefuseAsync(e, deadlines, Chain);
             channel.Dispose();
         }
     }

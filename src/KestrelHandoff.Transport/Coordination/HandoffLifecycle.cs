@@ -94,6 +94,7 @@ internal sealed class HandoffLifecycle(
         try
         {
             await successor.JoinAsync(channel, token, cancellationToken);
+            control.Chain = signOfLife.Chain ?? control.Chain;
             return true;
         }
         catch (Exception e) when (PeerGone.Is(e))
@@ -140,7 +141,7 @@ internal sealed class HandoffLifecycle(
                 await successor.WaitForRetirementAsync(_stopping.Token);
             }
         }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
             // the host stops
         }

@@ -89,6 +89,9 @@ internal sealed class Predecessor(
     /// <summary>Accepts again, if it had stopped.</summary>
     public void TakeBack() => listeners.OpenGates();
 
+    /// <summary>Where this host stops and the successor goes on with its listeners: their paths stay when they are closed here.</summary>
+    public void LeavePaths() => listeners.LeavePaths();
+
     /// <summary>After a failure, when the successor has been told to go.</summary>
     public void EndOffer() => listeners.EndOffer();
 
@@ -100,7 +103,7 @@ internal sealed class Predecessor(
             : [];
         var welcome = new Welcome(Math.Min(hello.Version, ControlProtocol.Version), Environment.ProcessId, state.Generation + 1, handoff.Id, streams.Length > 0)
         {
-            Instance = ControlProtocol.Instance,
+            Chain = control.Chain,
             Capabilities = [.. hello.Capabilities.Where(name =>
                 name is ControlProtocol.Capabilities.Connections or ControlProtocol.Capabilities.Probation or ControlProtocol.Capabilities.Draining
                 || (name == ControlProtocol.Capabilities.StandardStreams && streams.Length > 0))],

@@ -38,7 +38,7 @@ internal sealed class Restoration(
             ControlException => (HandoffFailure.ProtocolError, e.Message),
             _ => (HandoffFailure.LaunchFailed, e.Message),
         };
-        if (handoff.Build is not null && failure != HandoffFailure.Stopped && (handoff.Process is not null || hasClients))
+        if (handoff.Build is not null && IsOfTheBuild(handoff, failure, hasClients))
         {
             streak.Add(handoff.Build, detail);
         }
@@ -70,11 +70,22 @@ internal sealed class Restoration(
         return new HandoffException(failure, detail, e) { Report = report };
     }
 
+    /// <summary>Of one that was not launched here only what clients had to do with, and not what it asked for itself: a start that fails costs nothing, and who started it decides.</summary>
+    private static bool IsOfTheBuild(Handoff handoff, HandoffFailure failure, bool hasClients) =>
+        failure != HandoffFailure.Stopped && (handoff.Process is not null || (hasClients && failure != HandoffFailure.Refused));
+
     private async Task<(bool IsDead, int? ExitCode)> RemoveSuccessorAsync(Handoff handoff, Exception reason, bool hasClients)
     {
         try
         {
             await launcher.CloseAsync(handoff);
+            if (handoff is { Process: null, IsOffered: true, Successor: { } heir } && reason is HandoffException { Failure: HandoffFailure.Stopped })
+            {
+                predecessor.LeavePaths();
+                await launcher.LeaveToAsync(heir);
+                return default;
+            }
+
             var obstacle = hasClients ? await TakeBackConnectionsAsync(handoff, reason) : reason;
             if (obstacle is null)
             {

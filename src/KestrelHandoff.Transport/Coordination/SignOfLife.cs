@@ -11,8 +11,8 @@ internal sealed class SignOfLife(Deadlines deadlines)
     /// <summary>The control socket where it was met.</summary>
     public string Path { get; set; } = "";
 
-    /// <summary>Who it is, once it has said so.</summary>
-    public Guid? Predecessor { get; set; }
+    /// <summary>See <see cref="ControlServer.Chain"/>; null until it has said so.</summary>
+    public Guid? Chain { get; set; }
 
     /// <exception cref="HandoffException">It still answers others: it serves, and this instance must not.</exception>
     public async Task EnsureGoneAsync(CancellationToken cancellationToken)
@@ -24,9 +24,9 @@ internal sealed class SignOfLife(Deadlines deadlines)
             // A process that is being killed closes one descriptor after the other: only a word is a sign of life, be it a refusal.
             await other.SendAsync(new Hello(NoVersion, NoVersion, Environment.ProcessId), cancellationToken);
             using var word = await deadlines.RunAsync(HandoffStep.Exchange, "A sign of life", other.ReceiveAsync, cancellationToken);
-            if (word is null || (word.Message is Refuse { Instance: { } instance } && Predecessor is { } predecessor && instance != predecessor))
+            if (word is null || (word.Message is Refuse { Chain: { } chain } && Chain is { } own && chain != own))
             {
-                return; // nobody, or one that was started in its place, which cannot serve as long as its listeners are here
+                return; // nobody, or one that was started anew in its place: the listeners, and the clients that wait at them, are here
             }
         }
         catch (Exception e) when (e is SocketException or EndOfStreamException)

@@ -28,6 +28,8 @@ internal sealed class Successor(
 
     private readonly TaskCompletionSource _mustLeave = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _isRolledBack = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _activation = new();
+    private bool _isStopped; // before it served
     private LifeLine? _line;
     private Welcome? _welcome;
     private bool _hasAskedToLeave;
@@ -48,7 +50,7 @@ internal sealed class Successor(
         };
         await deadlines.RunAsync(HandoffStep.Exchange, "Sending Hello", send => channel.SendAsync(hello, send), cancellationToken);
         (_welcome, var received) = await deadlines.ExpectAsync<Welcome>(channel, HandoffStep.Exchange, cancellationToken);
-        signOfLife.Predecessor = _welcome.Instance;
+        signOfLife.Chain = _welcome.Chain;
         _streams = [.. received.Descriptors];
         var count = 0;
         for (var last = false; !last;)
@@ -111,9 +113,13 @@ internal sealed class Successor(
     /// <exception cref="HandoffException">It does not answer.</exception>
     public async Task<bool> AskToBeRolledBackAsync(CancellationToken cancellationToken)
     {
-        if (state is not { IsConfirmed: false, Current.Phase: HandoffPhase.Serving })
+        lock (_activation)
         {
-            return false;
+            if (state is not { IsConfirmed: false, Current.Phase: HandoffPhase.Serving })
+            {
+                _isStopped = true; // whatever the predecessor says now: who is accepted while the server stops gets no answer
+                return false;
+            }
         }
 
         _mustLeave.TrySetResult();
@@ -202,16 +208,25 @@ internal sealed class Successor(
     }
 
     /// <summary>From here this instance serves.</summary>
+    /// <exception cref="OperationCanceledException">It is being stopped: the predecessor sees the end of the line, and accepts again.</exception>
     private void Activate()
     {
-        if (state.Current.Phase != HandoffPhase.Standby)
+        lock (_activation)
         {
-            return; // it serves already: the predecessor died between Commit and Confirm
-        }
+            if (state.Current.Phase != HandoffPhase.Standby)
+            {
+                return; // it serves already: the predecessor died between Commit and Confirm
+            }
 
-        Settle();
-        listeners.OpenGates();
-        state.Move(HandoffSignal.Committed);
+            if (_isStopped)
+            {
+                throw new OperationCanceledException("This instance is being stopped.");
+            }
+
+            Settle();
+            listeners.OpenGates();
+            state.Move(HandoffSignal.Committed);
+        }
     }
 
     private void ThrowIfOff(ControlMessage? message)

@@ -65,22 +65,13 @@ internal sealed class SuccessorLauncher(
         }
     }
 
-    /// <summary>After a failure: tells the successor why it is over, and sees to it that none of ours is left. One that is not ours serves on where this host stops.</summary>
+    /// <summary>After a failure: tells the successor why it is over, and sees to it that none of ours is left.</summary>
     /// <param name="handoff">The handoff that failed.</param>
     /// <param name="reason">What it failed of.</param>
     /// <returns>Its exit code, if it ended by itself; null if it had to be killed, or was not launched here.</returns>
     public async Task<int?> EndAsync(Handoff handoff, Exception reason)
     {
         var greeting = handoff.Successor ?? (handoff.Greeted.Task.IsCompletedSuccessfully ? await handoff.Greeted.Task : null);
-        if (greeting is not null && handoff is { Process: null, IsOffered: true } && reason is HandoffException { Failure: HandoffFailure.Stopped })
-        {
-            // Somebody has started it to take over, and this host stops: without a word it goes on by itself, with the listeners it has. It looks
-            // first whether somebody still answers at the control socket.
-            await control.DisposeAsync();
-            greeting.Channel.Dispose();
-            return null;
-        }
-
         if (greeting is not null)
         {
             await greeting.Channel.RefuseAsync(reason, deadlines);
@@ -90,10 +81,17 @@ internal sealed class SuccessorLauncher(
         return await EndProcessAsync(handoff, PeerGone.Is(reason));
     }
 
+    /// <summary>This host stops, and somebody has started the successor to take over: without a word it goes on by itself, with the listeners it has.</summary>
+    public async Task LeaveToAsync(Greeting successor)
+    {
+        await control.DisposeAsync(); // first: the successor looks whether somebody still answers there
+        successor.Channel.Dispose();
+    }
+
     /// <summary>Sees to it that a launched successor is gone.</summary>
     /// <param name="handoff">Has its process.</param>
     /// <param name="mayEndByItself">It is on its way out: it is given the time.</param>
-    /// <returns>Its exit code, if it ended by itself; null if it had to be killed, or was not launched here.</returns>
+    /// <returns>Its exit code, if it ended by itself; null if it was killed, or even that did not end it, or it was not launched here.</returns>
     public async Task<int?> EndProcessAsync(Handoff handoff, bool mayEndByItself)
     {
         using var process = handoff.Process;

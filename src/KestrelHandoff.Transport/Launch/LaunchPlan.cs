@@ -16,7 +16,7 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     private const UnixFileMode AnyExecute = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
     /// <summary>Meant for this process alone: the next one has other descriptors, and another process id.</summary>
-    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, PriorityVariable, "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+    private static readonly string[] NotPassedOn = [SocketVariable, TokenVariable, PriorityVariable, "SYSTEMD_EXEC_PID", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
     /// <summary>Makes the plan. Names are looked up now, not when this instance started, so that a symlink to a new release is followed.</summary>
     /// <exception cref="HandoffException">The program or the directory is not there.</exception>
@@ -42,7 +42,7 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     }
 
     /// <summary>
-    /// What tells one build from another: the program and the files it is given, beside an assembly or an apphost all assemblies, and the settings, there and in
+    /// What tells one build from another: the command line, the program and the files it is given, beside an assembly or an apphost all assemblies, and the settings, there and in
     /// the working directory; each with its length and when it was written. A digest of that.
     /// </summary>
     public string Build => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join(
@@ -59,7 +59,8 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
             .Distinct()
             .Order(StringComparer.Ordinal)
             .Select(name => new FileInfo(name))
-            .Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}")))));
+            .Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}")
+            .Concat(Arguments.Prepend(Executable))))));
 
     /// <summary>The build that would be launched now; null if there is none.</summary>
     public static string? FindBuild(StartedAs started, SocketHandoffOptions options)

@@ -109,7 +109,14 @@ internal sealed class HandoffListener : IConnectionListener
             }
 
             _isOpen = true;
-            _socket.Listen(_backlog); // of a shared socket it is what the last one has said: from now on what this instance wants
+            try
+            {
+                _socket.Listen(_backlog); // of a shared socket it is what the last one has said: from now on what this instance wants
+            }
+            catch (SocketException)
+            {
+                // the accept will tell; a backlog is not worth a roll-back
+            }
         }
 
         Wake();

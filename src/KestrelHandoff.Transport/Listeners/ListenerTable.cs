@@ -186,6 +186,15 @@ internal sealed class ListenerTable(ILogger<ListenerTable> logger)
         }
     }
 
+    /// <summary>Somebody else goes on with these listeners.</summary>
+    public void LeavePaths()
+    {
+        foreach (var listener in Listeners)
+        {
+            listener.Descriptor.OwnedPath = null;
+        }
+    }
+
     public void OpenGates()
     {
         foreach (var listener in Switch(opensAtBind: true))

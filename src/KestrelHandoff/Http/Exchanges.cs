@@ -11,7 +11,7 @@ internal static class Exchanges
 {
     /// <summary>Not with TLS or anything else that stays with this instance, and not HTTP/2, where requests overlap.</summary>
     public static bool CanMove(HandoffConnection connection, HttpContext context) =>
-        !connection.IsBound && HttpProtocol.IsHttp11(context.Request.Protocol);
+        !connection.IsBoundByRequests && HttpProtocol.IsHttp11(context.Request.Protocol);
 
     public static bool CanHaveBody(HttpContext context) =>
         context.Features[typeof(IHttpRequestBodyDetectionFeature)] is IHttpRequestBodyDetectionFeature { CanHaveBody: true };

@@ -19,7 +19,7 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
     private WebSocketUpgrade(HttpContext context, HandoffConnection connection, IHttpUpgradeFeature upgrade)
     {
         (_context, _connection, _upgrade) = (context, connection, upgrade);
-        _request = connection.IsBound ? null : RequestHead.Write(context);
+        _request = connection.IsBoundByRequests ? null : RequestHead.Write(context);
         _aborted = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted); // by the client's going, or the connection's
         context.RequestAborted = _aborted.Token;
         context.Features.Set<IHttpUpgradeFeature>(this);

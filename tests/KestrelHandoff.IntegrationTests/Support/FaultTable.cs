@@ -73,6 +73,7 @@ internal static class FaultTable
         $"--SocketHandoff:ControlSocketPath={directory.ControlPath}",
         "--SocketHandoff:Probation=00:00:00.2",
         "--SocketHandoff:WarmUpRequests=0",
+        "--SocketHandoff:MaxFailures=0",
         "--SocketHandoff:DrainTimeout=00:00:05",
         "--SocketHandoff:ExchangeTimeout=00:00:04",
         "--SocketHandoff:CommitTimeout=00:00:04",

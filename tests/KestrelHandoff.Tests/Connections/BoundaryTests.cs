@@ -33,7 +33,7 @@ public sealed class BoundaryTests
         Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool); // as Kestrel's HTTP layer begins
         await ExchangeAsync(pair, "one");
         _ = Read(pair);
-        Assert.True(pair.Connection.IsBound);
+        Assert.True(pair.Connection.IsBoundByRequests);
         Assert.False(Want(pair));
     }
 
@@ -44,6 +44,23 @@ public sealed class BoundaryTests
         Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool);
         await ExchangeAsync(pair, "one");
         Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool); // by the app
+        _ = Read(pair);
+        Assert.True(Want(pair));
+    }
+
+    [Fact]
+    public async Task Want_MiddlewareHasOnlyLookedAndLeftAnItem_GivesTheSocketAway()
+    {
+        await using var pair = await CreateAsync();
+        pair.Connection.Items["since"] = 1; // its like in the successor makes it again
+        await pair.SendAsync("one");
+        var looked = await Read(pair);
+        pair.Connection.Transport.Input.AdvanceTo(looked.Buffer.Start, looked.Buffer.End);
+        Assert.NotNull(pair.Connection.Features.Get<IMemoryPoolFeature>()!.MemoryPool);
+        await pair.SendAsync("!");
+        Assert.Equal("one!", await pair.Connection.ReadTextAsync(4));
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: true);
         _ = Read(pair);
         Assert.True(Want(pair));
     }

@@ -16,7 +16,7 @@ internal static class Messages
     [
         ("hello", new Hello(1, 1, 42) { Capabilities = Capabilities, Token = "00FF", Build = "ab" }),
         ("hello-minimal", new Hello(1, 1, 42)),
-        ("welcome", new Welcome(1, 42, 2, Id, true) { Capabilities = Capabilities, Instance = Id }),
+        ("welcome", new Welcome(1, 42, 2, Id, true) { Capabilities = Capabilities, Chain = Id }),
         ("welcome-minimal", new Welcome(1, 42, 2, Id, false)),
         ("offer", new Offer([new("tcp:127.0.0.1:0", "127.0.0.1:5000", false), new("unix:/run/a.sock", "/run/a.sock", true)], false)),
         ("offer-minimal", new Offer([], true)),
@@ -62,7 +62,7 @@ internal static class Messages
             },
         ])),
         ("draining-minimal", new Draining([new(42, 1, new(2026, 11, 27, 12, 0, 0, TimeSpan.Zero))])),
-        ("refuse", new Refuse("busy", "later") { Instance = Id }),
+        ("refuse", new Refuse("busy", "later") { Chain = Id }),
         ("refuse-minimal", new Refuse("busy", "later")),
         ("abort", new Abort("gone")),
     ];

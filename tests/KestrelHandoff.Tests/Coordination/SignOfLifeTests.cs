@@ -19,18 +19,18 @@ public sealed class SignOfLifeTests : IAsyncDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task EnsureGone_NobodyAnswers_IsGone() => await Asks(ControlProtocol.Instance).EnsureGoneAsync(Cancel).OrHang();
+    public async Task EnsureGone_NobodyAnswers_IsGone() => await Asks(_server.Chain).EnsureGoneAsync(Cancel).OrHang();
 
     [Fact]
-    public async Task EnsureGone_PredecessorAnswers_IsNot()
+    public async Task EnsureGone_PredecessorOrAnHeirOfItAnswers_IsNot()
     {
         Answer();
-        var error = await Assert.ThrowsAsync<HandoffException>(() => Asks(ControlProtocol.Instance).EnsureGoneAsync(Cancel).OrHang());
+        var error = await Assert.ThrowsAsync<HandoffException>(() => Asks(_server.Chain).EnsureGoneAsync(Cancel).OrHang());
         Assert.Contains("is alive", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task EnsureGone_OneThatWasStartedInItsPlaceAnswers_IsGone()
+    public async Task EnsureGone_OneThatWasStartedAnewAnswers_IsGone()
     {
         Answer();
         await Asks(Guid.NewGuid()).EnsureGoneAsync(Cancel).OrHang();
@@ -38,7 +38,7 @@ public sealed class SignOfLifeTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task EnsureGone_PredecessorHadNotSaidWhoItIs_WhoAnswersCountsAsIt()
+    public async Task EnsureGone_PredecessorHadNotSaidWhoItIs_WhoAnswersCountsAsAlive()
     {
         Answer();
         await Assert.ThrowsAsync<HandoffException>(() => Asks(null).EnsureGoneAsync(Cancel).OrHang());
@@ -52,5 +52,5 @@ public sealed class SignOfLifeTests : IAsyncDisposable
 
     private void Answer() => _server.Start(ControlSocket.Bind(_directory["control/s"]), _ => Task.CompletedTask);
 
-    private SignOfLife Asks(Guid? predecessor) => new(_deadlines) { Path = _directory["control/s"], Predecessor = predecessor };
+    private SignOfLife Asks(Guid? chain) => new(_deadlines) { Path = _directory["control/s"], Chain = chain };
 }

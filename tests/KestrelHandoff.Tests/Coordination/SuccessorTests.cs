@@ -16,6 +16,8 @@ namespace KestrelHandoff.Tests.Coordination;
 /// <summary>A successor against a scripted predecessor: whatever becomes of the one, the other knows whether it must serve.</summary>
 public sealed class SuccessorTests : IDisposable
 {
+    private static readonly StartedAs Shell = new(["/bin/sh"], "/", new Dictionary<string, string>());
+
     private readonly SocketPair _pair = new();
     private readonly ControlChannel _predecessor;
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
@@ -273,12 +275,27 @@ public sealed class SuccessorTests : IDisposable
     }
 
     [Fact]
+    public async Task Commit_HostStopsAlready_AcceptsNobodyAndEndsTheLine()
+    {
+        await JoinAsync();
+        var standBy = _successor.StandByAsync(Cancel);
+        Assert.Equal(["ready"], await HeardAsync(1));
+        Assert.False(await _successor.AskToBeRolledBackAsync(Cancel).OrHang());
+        await SayAsync(new Commit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => standBy.OrHang());
+        Assert.Equal(HandoffPhase.Standby, _state.Current.Phase);
+        Assert.Null(await _predecessor.ReceiveAsync(Cancel).OrHang());
+    }
+
+    [Fact]
     public async Task Join_Independent_TellsItsBuild()
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
         await _successor.JoinAsync(new(_pair.Far), null, Cancel).OrHang();
         using var hello = await _predecessor.ReceiveAsync(Cancel).OrHang();
-        Assert.Equal(LaunchPlan.FindBuild(StartedAs.Read(), new()), Assert.IsType<Hello>(hello!.Message).Build);
+        var build = Assert.IsType<Hello>(hello!.Message).Build;
+        Assert.NotNull(build);
+        Assert.Equal(LaunchPlan.FindBuild(Shell, new()), build);
     }
 
     public void Dispose()
@@ -303,7 +320,7 @@ public sealed class SuccessorTests : IDisposable
             retirement,
             new SignOfLife(deadlines) { Path = Nowhere },
             new SuccessorHealth(registry, deadlines, readiness),
-            StartedAs.Read(),
+            Shell,
             deadlines,
             NullLogger<Successor>.Instance,
             readiness);

@@ -33,15 +33,16 @@ public sealed class ListenerTableTests : IAsyncLifetime
     [Fact]
     public async Task OpenGates_Adopted_BacklogIsThatOfTheInstanceThatAccepts()
     {
-        var given = await _predecessor.BindAsync();
+        await using var predecessor = new ListenerHost(new() { Backlog = 8 });
+        var given = await predecessor.BindAsync();
         await using var successor = new ListenerHost(new() { Backlog = 7 });
-        await successor.JoinAsync(_predecessor);
+        await successor.JoinAsync(predecessor);
         await successor.BindAsync();
-        Assert.Equal(512, BacklogOf(given));
+        Assert.Equal(8, BacklogOf(given));
         successor.Table.OpenGates();
         Assert.Equal(7, BacklogOf(given));
-        _predecessor.Table.OpenGates();
-        Assert.Equal(512, BacklogOf(given));
+        predecessor.Table.OpenGates();
+        Assert.Equal(8, BacklogOf(given));
 
         static int BacklogOf(HandoffListener listener)
         {
