@@ -175,7 +175,7 @@ internal sealed class Successor(
                 case Check:
                     await _line!.AnswerAsync(await health.ExamineAsync(cancellationToken), cancellationToken);
                     break;
-                case Confirm when _hasAskedToLeave:
+                case Confirm when _mustLeave.Task.IsCompleted:
                     break; // it had not heard that when it said so; now it takes everything back
                 case Confirm confirm:
                     var socket = confirm.ControlPath is { } path ? ControlSocket.Adopt(path, received.Descriptors[0].TakeSocketHandle()) : null;

@@ -20,11 +20,11 @@ internal static class FaultTable
     /// <summary>Of a roll-back, with a <see cref="Fault.IsSick"/> successor.</summary>
     public static readonly string[] RollBack = ["roll-back", "rolled-back", "draining"];
 
-    public static async Task RunAsync(string[] messages, Func<string, Fault> faultAt)
+    public static async Task RunAsync(string[] messages, Func<string, Fault> faultAt, params string[] more)
     {
         await using var directory = new TestDirectory();
         var address = new Uri($"http://127.0.0.1:{FreePort.Next()}");
-        var serving = Start(directory, address);
+        var serving = Start(directory, address, more);
         await serving.ServingAsync(1);
         var generation = 1;
         var lost = Lost.Nothing;
@@ -46,7 +46,7 @@ internal static class FaultTable
                     directory.SetFault("sick");
                 }
             };
-            pair = new Pair(address, generation, serving, Start(directory, address));
+            pair = new Pair(address, generation, serving, Start(directory, address, more));
 
             await proxy.Reached.OrHang();
             await (fault.Recover?.Invoke(pair) ?? Task.CompletedTask);

@@ -288,6 +288,21 @@ public sealed class SuccessorTests : IDisposable
     }
 
     [Fact]
+    public async Task Confirm_HostStopsAlready_AsksToLeaveInsteadOfConfirming()
+    {
+        await JoinAsync();
+        await SayAsync(new Commit());
+        var standBy = _successor.StandByAsync(Cancel);
+        Assert.Equal(["ready", "accepting"], await HeardAsync(2));
+        var asking = _successor.AskToBeRolledBackAsync(Cancel);
+        await SayAsync(new Confirm()); // crosses it, before or after
+        Assert.Equal(["abort"], await HeardAsync(1));
+        await SayAsync(new RollBack("asked for"));
+        await Assert.ThrowsAsync<RolledBackException>(() => standBy.OrHang());
+        Assert.True(await asking.OrHang());
+    }
+
+    [Fact]
     public async Task Join_Independent_TellsItsBuild()
     {
         await SayAsync(new Welcome(1, 1, 2, Guid.NewGuid(), false), new Offer([], Last: true));
