@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 namespace KestrelHandoff.Benchmarks.Load;
 
 /// <summary>What one run of wrk measured.</summary>
-internal sealed record WrkResult(double RequestsPerSecond, double P99Ms, long SocketErrors);
+internal sealed record WrkResult(double RequestsPerSecond, double P99Ms, long Requests, long SocketErrors);
 
 /// <summary>wrk(1): as many requests as its connections can ask one after the other.</summary>
 internal static partial class Wrk
@@ -55,21 +55,25 @@ internal static partial class Wrk
     private static WrkResult Parse(string output)
     {
         var rate = Rate().Match(output);
+        var requests = Requests().Match(output);
         var latency = P99().Match(output);
-        if (!rate.Success || !latency.Success || output.Contains("Non-2xx", StringComparison.Ordinal))
+        if (!rate.Success || !requests.Success || !latency.Success || output.Contains("Non-2xx", StringComparison.Ordinal))
         {
             throw new InvalidOperationException($"wrk did not measure what it should:\n{output}");
         }
 
         var unit = latency.Groups[2].Value switch { "us" => 0.001, "ms" => 1, "s" => 1000, _ => 60_000 };
         var errors = Errors().Match(output);
-        return new WrkResult(Number(rate), Number(latency) * unit, errors.Groups.Values.Skip(1).Sum(g => g.Success ? long.Parse(g.Value, CultureInfo.InvariantCulture) : 0));
+        return new WrkResult(Number(rate), Number(latency) * unit, (long)Number(requests), errors.Groups.Values.Skip(1).Sum(g => g.Success ? long.Parse(g.Value, CultureInfo.InvariantCulture) : 0));
     }
 
     private static double Number(Match match) => double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture);
 
     [GeneratedRegex(@"^Requests/sec:\s+([\d.]+)", RegexOptions.Multiline)]
     private static partial Regex Rate();
+
+    [GeneratedRegex(@"^\s+(\d+) requests in ", RegexOptions.Multiline)]
+    private static partial Regex Requests();
 
     [GeneratedRegex(@"^\s+99%\s+([\d.]+)(us|ms|s|m)\b", RegexOptions.Multiline)]
     private static partial Regex P99();

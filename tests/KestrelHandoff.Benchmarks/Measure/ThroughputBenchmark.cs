@@ -8,9 +8,13 @@ internal sealed record ThroughputResult(string Scenario, IReadOnlyList<Pair<Turn
 {
     public Spread RequestsRatio => Spread.Of(Pairs.Select(p => p.Ours.RequestsPerSecond / p.Stock.RequestsPerSecond));
 
+    public Spread ProcessorTimeRatio => Spread.Of(Pairs.Select(p => p.Ours.ProcessorMicroseconds / p.Stock.ProcessorMicroseconds));
+
     public Spread P99Ratio => Spread.Of(Pairs.Select(p => p.Ours.P99Ms / p.Stock.P99Ms));
 
     public Pair<double> RequestsPerSecond => Medians(turns => turns.RequestsPerSecond);
+
+    public Pair<double> ProcessorMicroseconds => Medians(turns => turns.ProcessorMicroseconds);
 
     public Pair<double> P99Ms => Medians(turns => turns.P99Ms);
 
@@ -21,14 +25,20 @@ internal sealed record ThroughputResult(string Scenario, IReadOnlyList<Pair<Turn
 }
 
 /// <summary>One transport's runs in one process; of their median, so that a second in which the machine stalled decides nothing.</summary>
-internal sealed record Turns(IReadOnlyList<WrkResult> Runs)
+internal sealed record Turns(IReadOnlyList<Turn> Runs)
 {
-    public double RequestsPerSecond => Spread.Of(Runs.Select(run => run.RequestsPerSecond)).Median;
+    public double RequestsPerSecond => Spread.Of(Runs.Select(run => run.Load.RequestsPerSecond)).Median;
 
-    public double P99Ms => Spread.Of(Runs.Select(run => run.P99Ms)).Median;
+    public double P99Ms => Spread.Of(Runs.Select(run => run.Load.P99Ms)).Median;
 
-    public long SocketErrors => Runs.Sum(run => run.SocketErrors);
+    /// <summary>For a request; of the sums, since the kernel counts in ticks of 10 ms.</summary>
+    public double ProcessorMicroseconds => Runs.Sum(run => run.ProcessorTime.TotalMicroseconds) / Runs.Sum(run => run.Load.Requests);
+
+    public long SocketErrors => Runs.Sum(run => run.Load.SocketErrors);
 }
+
+/// <summary>A second of load.</summary>
+internal sealed record Turn(WrkResult Load, TimeSpan ProcessorTime);
 
 /// <summary>Requests a second and p99 latency.</summary>
 internal static class ThroughputBenchmark
@@ -66,14 +76,15 @@ internal static class ThroughputBenchmark
             var pair = new Pair<Turns>(new Turns([.. runs.Select(run => run.Ours)]), new Turns([.. runs.Select(run => run.Stock)]));
             pairs.Add(pair);
             await Console.Error.WriteLineAsync(
-                $"{scenario.Name}, pair {pairs.Count} of {settings.Pairs}: {pair.Ours.RequestsPerSecond:0} against {pair.Stock.RequestsPerSecond:0} requests/s");
+                $"{scenario.Name}, pair {pairs.Count} of {settings.Pairs}: {pair.Ours.RequestsPerSecond:0} against {pair.Stock.RequestsPerSecond:0} requests/s, "
+                + $"{pair.Ours.ProcessorMicroseconds:0.00} against {pair.Stock.ProcessorMicroseconds:0.00} µs of processor time a request");
         }
 
         return new ThroughputResult(scenario.Name, pairs);
 
-        async Task<List<Pair<WrkResult>>> RunInTurnsAsync(ServerPair servers, int seconds)
+        async Task<List<Pair<Turn>>> RunInTurnsAsync(ServerPair servers, int seconds)
         {
-            var runs = new List<Pair<WrkResult>>();
+            var runs = new List<Pair<Turn>>();
             while (runs.Count < seconds)
             {
                 runs.Add(await servers.MeasureAsync(runs.Count, RunOneSecondAsync));
@@ -82,8 +93,12 @@ internal static class ThroughputBenchmark
             return runs;
         }
 
-        Task<WrkResult> RunOneSecondAsync(ServedApp app) =>
-            Wrk.RunAsync(new Uri(scenario.Https ? app.Https : app.Http, scenario.Path), scenario.Close, seconds: 1, cancel);
+        async Task<Turn> RunOneSecondAsync(ServedApp app)
+        {
+            var before = app.ProcessorTime;
+            var load = await Wrk.RunAsync(new Uri(scenario.Https ? app.Https : app.Http, scenario.Path), scenario.Close, seconds: 1, cancel);
+            return new(load, app.ProcessorTime - before);
+        }
     }
 
     private sealed record Scenario(string Name)

@@ -43,12 +43,13 @@ internal static class ReportWriter
 
     private static FigureTable Throughput(IEnumerable<ThroughputResult> results)
     {
-        var table = new FigureTable("scenario", "requests/s", "Kestrel's own", "ratio (min–max)", "p99 ms", "Kestrel's own", "ratio (min–max)", "socket errors");
+        var table = new FigureTable("scenario", "requests/s", "Kestrel's own", "ratio (min–max)", "CPU µs", "Kestrel's own", "ratio (min–max)", "p99 ms", "Kestrel's own", "ratio (min–max)", "socket errors");
         foreach (var result in results)
         {
             table.Add(
                 result.Scenario,
                 Count(result.RequestsPerSecond.Ours), Count(result.RequestsPerSecond.Stock), Ratio(result.RequestsRatio),
+                Two(result.ProcessorMicroseconds.Ours), Two(result.ProcessorMicroseconds.Stock), Ratio(result.ProcessorTimeRatio),
                 Two(result.P99Ms.Ours), Two(result.P99Ms.Stock), Ratio(result.P99Ratio),
                 $"{Count(result.SocketErrors.Ours)}, {Count(result.SocketErrors.Stock)}");
         }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 
 namespace KestrelHandoff.Benchmarks.Server;
@@ -6,11 +7,11 @@ namespace KestrelHandoff.Benchmarks.Server;
 internal sealed class ServedApp : IDisposable
 {
     private readonly HttpClient _client = new();
-    private readonly int _process;
+    private readonly Process _process;
 
     /// <param name="addresses">What it prints when it is ready: one of HTTP, one of HTTPS.</param>
-    /// <param name="process">The id of the process it runs in.</param>
-    public ServedApp(string addresses, int process)
+    /// <param name="process">The process it runs in, which is the caller's to dispose.</param>
+    public ServedApp(string addresses, Process process)
     {
         var urls = addresses.Split(' ');
         Http = new Uri(urls.Single(url => url.StartsWith("http:", StringComparison.Ordinal)));
@@ -22,13 +23,23 @@ internal sealed class ServedApp : IDisposable
 
     public Uri Https { get; }
 
+    /// <summary>What its process has used of the processors, the kernel's part included.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
     public Task<long> AllocatedAsync(CancellationToken cancel) => AskAsync("/allocated", cancel);
 
     /// <summary>Bytes of live objects, and bytes resident, right after a full collection.</summary>
     public async Task<MemoryInUse> MemoryAsync(CancellationToken cancel)
     {
         var live = await AskAsync("/live", cancel);
-        var resident = File.ReadLines($"/proc/{_process}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
+        var resident = File.ReadLines($"/proc/{_process.Id}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
         return new MemoryInUse(live, 1024 * long.Parse(resident.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture));
     }
 

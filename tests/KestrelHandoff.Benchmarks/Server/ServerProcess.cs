@@ -45,8 +45,8 @@ internal sealed class ServerProcess : IDisposable
     {
         _process.Kill(); // nothing of it is needed any more
         _process.WaitForExit();
-        _process.Dispose();
         _apps.ForEach(app => app.Dispose());
+        _process.Dispose();
     }
 
     private async Task AddAppAsync(CancellationToken cancel)
@@ -57,6 +57,6 @@ internal sealed class ServerProcess : IDisposable
             throw new InvalidOperationException($"The server did not start: {line ?? "it ended"}");
         }
 
-        _apps.Add(new ServedApp(line[BenchmarkServer.Ready.Length..], _process.Id));
+        _apps.Add(new ServedApp(line[BenchmarkServer.Ready.Length..], _process));
     }
 }
