@@ -1,4 +1,4 @@
-using KestrelHandoff.Transport;
+using KestrelHandoff;
 
 namespace HandoffDemo;
 

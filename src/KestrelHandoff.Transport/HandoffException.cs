@@ -1,4 +1,4 @@
-namespace KestrelHandoff.Transport;
+namespace KestrelHandoff;
 
 /// <summary>Why a handoff failed. This instance goes on serving, unless it has been replaced already or is being stopped.</summary>
 public enum HandoffFailure

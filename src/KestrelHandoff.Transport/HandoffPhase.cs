@@ -1,4 +1,4 @@
-namespace KestrelHandoff.Transport;
+namespace KestrelHandoff;
 
 /// <summary>Where an instance stands, from its start to its retirement.</summary>
 public enum HandoffPhase

@@ -1,4 +1,4 @@
-namespace KestrelHandoff.Transport;
+namespace KestrelHandoff;
 
 /// <summary>What happened in one handoff.</summary>
 /// <param name="Id">Names the handoff in the answers and logs of both instances.</param>
@@ -22,7 +22,7 @@ public sealed record HandoffReport(Guid Id, HandoffTrigger Trigger, DateTimeOffs
     public IReadOnlyList<HandoffPhaseDuration> Phases { get; init; } = [];
 
     /// <summary>Every listener of either instance.</summary>
-    public IReadOnlyList<HandoffListenerFate> Listeners { get; init; } = [];
+    public IReadOnlyList<HandoffListenerReport> Listeners { get; init; } = [];
 
     /// <summary>The probe and warm-up, if they ran.</summary>
     public HandoffProbe? Probe { get; init; }
@@ -92,7 +92,7 @@ public sealed record HandoffPhaseDuration(HandoffPhase Phase, double DurationMs)
 /// <param name="Name">The configured endpoint, such as <c>tcp:127.0.0.1:0</c>.</param>
 /// <param name="Address">The address it is bound to, such as <c>127.0.0.1:40213</c>.</param>
 /// <param name="Fate">Who has it now.</param>
-public sealed record HandoffListenerFate(string Name, string Address, ListenerFate Fate);
+public sealed record HandoffListenerReport(string Name, string Address, ListenerFate Fate);
 
 /// <summary>What becomes of a listener.</summary>
 public enum ListenerFate
@@ -117,7 +117,7 @@ public sealed record HandoffProbe(int Requests, double FirstMs, double LastMs);
 /// <param name="ProcessId">As its own process id namespace numbers it.</param>
 /// <param name="Generation">1 for an instance without a predecessor.</param>
 /// <param name="Since">When it began to drain.</param>
-public sealed record HandoffDraining(int ProcessId, int Generation, DateTimeOffset Since)
+public sealed record HandoffDrainingInstance(int ProcessId, int Generation, DateTimeOffset Since)
 {
     /// <summary>Its open connections.</summary>
     public int Connections { get; init; }
@@ -136,28 +136,35 @@ public sealed record HandoffDraining(int ProcessId, int Generation, DateTimeOffs
 }
 
 /// <summary>An instance as it stands now.</summary>
-/// <param name="ProcessId">Its process id.</param>
-/// <param name="Generation">1 for an instance without a predecessor.</param>
-/// <param name="Phase">Where it stands.</param>
-/// <param name="Since">When it entered that phase.</param>
-/// <param name="Connections">Its open connections.</param>
-/// <param name="Listeners">The addresses it is bound to.</param>
-/// <param name="LastHandoff">The current or last handoff in which it was the predecessor.</param>
-public sealed record HandoffStatus(
-    int ProcessId,
-    int Generation,
-    HandoffPhase Phase,
-    DateTimeOffset Since,
-    int Connections,
-    IReadOnlyList<string> Listeners,
-    HandoffReport? LastHandoff)
+public sealed record HandoffStatus
 {
+    /// <summary>Its process id.</summary>
+    public required int ProcessId { get; init; }
+
+    /// <summary>1 for an instance without a predecessor.</summary>
+    public required int Generation { get; init; }
+
+    /// <summary>Where it stands.</summary>
+    public required HandoffPhase Phase { get; init; }
+
+    /// <summary>When it entered that phase.</summary>
+    public required DateTimeOffset Since { get; init; }
+
+    /// <summary>Its open connections.</summary>
+    public int Connections { get; init; }
+
+    /// <summary>The addresses it is bound to.</summary>
+    public IReadOnlyList<string> Listeners { get; init; } = [];
+
+    /// <summary>The current or last handoff in which it was the predecessor.</summary>
+    public HandoffReport? LastHandoff { get; init; }
+
     /// <summary>False in a successor until its probation is over: its predecessor may still take everything back.</summary>
     public bool IsConfirmed { get; init; } = true;
 
     /// <summary>Earlier instances that still drain, the nearest first, and successors that were rolled back and do.</summary>
-    public IReadOnlyList<HandoffDraining> Draining { get; init; } = [];
+    public IReadOnlyList<HandoffDrainingInstance> Draining { get; init; } = [];
 
     /// <summary>The last of them that has gone, with what became of its connections.</summary>
-    public HandoffDraining? LastRetired { get; init; }
+    public HandoffDrainingInstance? LastRetired { get; init; }
 }

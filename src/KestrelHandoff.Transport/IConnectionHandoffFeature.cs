@@ -1,13 +1,13 @@
-namespace KestrelHandoff.Transport;
+namespace KestrelHandoff;
 
 /// <summary>
 /// Lets a live connection go to the successor. It is on the features of every connection, for a handler that speaks a protocol of its own
-/// (<c>UseConnectionHandler</c>), and on those of a request to an endpoint with <c>MigrateOnHandoff()</c>.
+/// (<c>UseConnectionHandler</c>), and of every request for a WebSocket or for server-sent events over HTTP/1.1; those move only with <c>MigrateOnHandoff()</c>.
 /// </summary>
 public interface IConnectionHandoffFeature
 {
     /// <summary>
-    /// Cancelled when a successor serves and would take the connection. Never cancelled if the connection cannot move, because it is
+    /// Cancelled when a successor serves and asks for the connection; whether it can go at that moment, <see cref="TryHandOff"/> tells. Never cancelled if the connection cannot move, because it is
     /// under TLS or other middleware of the connection, or, in a request, has items (<c>ConnectionContext.Items</c>) that came with one.
     /// </summary>
     CancellationToken HandoffRequested { get; }

@@ -1,4 +1,4 @@
-namespace KestrelHandoff.Transport;
+namespace KestrelHandoff;
 
 /// <summary>The handoff of this instance: start one from code, see how it stands.</summary>
 public interface ISocketHandoff

@@ -1,4 +1,4 @@
-namespace KestrelHandoff.Transport;
+namespace KestrelHandoff;
 
 /// <summary>Settings of the socket handoff, checked once, when the app starts. They bind from the section <c>SocketHandoff</c>.</summary>
 /// <remarks>A value out of its range stops the start with an <c>OptionsValidationException</c> that names every bad setting.</remarks>
@@ -20,7 +20,8 @@ public sealed class SocketHandoffOptions
     /// <value>1 second to 1 hour. The default is 30 seconds.</value>
     public TimeSpan LaunchTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long one exchange on the control socket may take: the connect, the greeting, the offer.</summary>
+    /// <summary>How long one exchange on the control socket may take: the connect, the greeting, the offer, the confirmation, a batch of live connections.</summary>
+    /// <remarks>On probation the predecessor asks every half second, and the successor's health checks have half of this time to answer.</remarks>
     /// <value>100 milliseconds to 10 minutes. The default is 5 seconds.</value>
     public TimeSpan ExchangeTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
@@ -49,10 +50,12 @@ public sealed class SocketHandoffOptions
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How many requests, spread over the probe paths, warm the successor up before its first client.</summary>
+    /// <remarks>For each listener that is probed: the first that speaks HTTP, and every one that speaks HTTPS. They are GETs through the app's whole pipeline, with the
+    /// <c>User-Agent</c> <c>KestrelHandoff-Probe</c>.</remarks>
     /// <value>0 (each path is probed once, no warm-up) to 100,000. The default is 600.</value>
     public int WarmUpRequests { get; set; } = 600;
 
-    /// <summary>The time after which warm-up ends although <see cref="WarmUpRequests"/> is not reached.</summary>
+    /// <summary>The time after which the warm-up of a listener ends although <see cref="WarmUpRequests"/> is not reached.</summary>
     /// <value>0 to 10 minutes. The default is 3 seconds.</value>
     public TimeSpan WarmUpTimeLimit { get; set; } = TimeSpan.FromSeconds(3);
 
@@ -95,7 +98,7 @@ public sealed class SocketHandoffOptions
     /// <value>A path or a name on PATH. With it set, <see cref="Arguments"/> are the whole argument list. The default is null.</value>
     public string? Executable { get; set; }
 
-    /// <summary>The arguments of <see cref="Executable"/>; ignored without it.</summary>
+    /// <summary>The arguments of <see cref="Executable"/>, without which there must be none.</summary>
     /// <value>One string an argument. The default is none.</value>
     public IList<string> Arguments { get; } = [];
 

@@ -54,6 +54,13 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
             result.AddError("must name a program, but is empty; leave it unset to launch this instance's own command line.", nameof(options.Executable));
         }
 
+        if (options is { Executable: null, Arguments: [var argument, ..] })
+        {
+            result.AddError(
+                $"are the arguments of {nameof(options.Executable)}, which is not set, but begin with '{argument}'; set both, or leave both to launch this instance's own command line.",
+                nameof(options.Arguments));
+        }
+
         return result.Build();
 
         void CheckPath(string? path)

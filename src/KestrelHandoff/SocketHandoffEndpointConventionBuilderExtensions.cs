@@ -10,10 +10,10 @@ public static class SocketHandoffEndpointConventionBuilderExtensions
     /// same TCP connection. The successor's pipeline runs the original request again, with routing and authorization, and its handler goes on where this one ended.
     /// </summary>
     /// <remarks>
-    /// The old handler sees <c>RequestAborted</c> cancelled and its pending receive end with <see cref="OperationCanceledException"/>, or
+    /// The handler here sees <c>RequestAborted</c> cancelled and its pending receive end with <see cref="OperationCanceledException"/>, or
     /// <see cref="System.Net.WebSockets.WebSocketException"/> with <c>KeepAliveTimeout</c>. The connection moves when it has ended: one that does not heed either holds its client up. A
     /// message whose send has completed reaches the client before any of the successor's; a send that throws has sent nothing. What the
-    /// handler must remember it leaves as the state of <see cref="KestrelHandoff.Transport.IConnectionHandoffFeature"/>. A connection stays and drains
+    /// handler must remember it leaves as the state of <see cref="KestrelHandoff.IConnectionHandoffFeature"/>. A connection stays and drains
     /// while a message is half sent or half received, while no receive is pending, under TLS, over HTTP/2, after a request with a body, and with compression that keeps its context
     /// (<c>WebSocketAcceptContext.DangerousEnableCompression</c> without <c>DisableServerContextTakeover</c> and the client's likewise).
     /// </remarks>

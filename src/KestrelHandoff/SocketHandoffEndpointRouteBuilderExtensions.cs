@@ -1,6 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
+using KestrelHandoff;
 using KestrelHandoff.Endpoint;
-using KestrelHandoff.Transport;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

@@ -46,9 +46,7 @@ public static class SocketHandoffServiceCollectionExtensions
 
         if (!OperatingSystem.IsLinux())
         {
-            services.AddSingleton<ISocketHandoff, UnsupportedSocketHandoff>();
-            services.AddHostedService(provider => (UnsupportedSocketHandoff)provider.GetRequiredService<ISocketHandoff>());
-            return services;
+            return services.AddUnsupportedSocketHandoff();
         }
 
         services.TryAddSingleton(KestrelTransportSettings.Create);
@@ -59,5 +57,12 @@ public static class SocketHandoffServiceCollectionExtensions
         services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, LameDuck>()); // before all that changes requests: they are replayed as they came
         services.AddSingleton<IHostedService, SignalTrigger>();
         return services;
+    }
+
+    internal static IServiceCollection AddUnsupportedSocketHandoff(this IServiceCollection services)
+    {
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<ISocketHandoff, UnsupportedSocketHandoff>();
+        return services.AddHostedService(provider => (UnsupportedSocketHandoff)provider.GetRequiredService<ISocketHandoff>());
     }
 }

@@ -1,5 +1,4 @@
 using KestrelHandoff.Http;
-using KestrelHandoff.Transport;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -21,7 +20,7 @@ internal sealed class UnsupportedSocketHandoff(TimeProvider time, ILogger<Unsupp
     public Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default) => Task.FromException<HandoffReport>(
         new HandoffException(HandoffFailure.NotPossible, "Sockets can only be handed off on Linux."));
 
-    public HandoffStatus GetStatus() => new(Environment.ProcessId, Generation, Phase, _started, 0, [], null);
+    public HandoffStatus GetStatus() => new() { ProcessId = Environment.ProcessId, Generation = Generation, Phase = Phase, Since = _started };
 
     public Task StartAsync(CancellationToken cancellationToken)
     {

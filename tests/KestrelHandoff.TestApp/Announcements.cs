@@ -1,4 +1,3 @@
-using KestrelHandoff.Transport;
 
 namespace KestrelHandoff.TestApp;
 

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
-using KestrelHandoff.Transport;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelHandoff.TestApp;

@@ -1,5 +1,4 @@
 using System.Text;
-using KestrelHandoff.Transport;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelHandoff.TestApp;

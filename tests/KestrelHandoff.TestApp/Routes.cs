@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net.WebSockets;
 using System.Text;
-using KestrelHandoff.Transport;
 
 namespace KestrelHandoff.TestApp;
 

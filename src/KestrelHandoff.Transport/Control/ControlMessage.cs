@@ -150,7 +150,7 @@ internal sealed record MigratingReplay(byte[] Request, string Answer);
 internal sealed record Migrated(int Count) : ControlMessage;
 
 /// <summary>Predecessor → successor after Confirmed, or the other way after RolledBack: how my drain stands, and those of the instances before me. No answer.</summary>
-internal sealed record Draining(IReadOnlyList<HandoffDraining> Instances) : ControlMessage;
+internal sealed record Draining(IReadOnlyList<HandoffDrainingInstance> Instances) : ControlMessage;
 
 /// <summary>Either side: your message cannot be taken. The sender closes the connection; the predecessor serves on.</summary>
 internal sealed record Refuse(string Reason, string Detail) : ControlMessage

@@ -72,7 +72,7 @@ internal sealed class Admission(IOptions<SocketHandoffOptions> options, Instance
                 + $"or insist with POST …?force=true ({SocketHandoffOptions.SectionName}:{nameof(SocketHandoffOptions.MaxDraining)} is {options.Value.MaxDraining}).");
         }
 
-        static string Describe(HandoffDraining instance) => string.Create(
+        static string Describe(HandoffDrainingInstance instance) => string.Create(
             CultureInfo.InvariantCulture,
             $"process {instance.ProcessId} (generation {instance.Generation}) since {instance.Since:HH:mm:ss'Z'} with {instance.Connections} connections");
     }

@@ -14,7 +14,7 @@ internal sealed class DrainProgress(
 
     /// <summary>This instance as it stands.</summary>
     /// <param name="isOver">What is left now is closed.</param>
-    public HandoffDraining Read(bool isOver)
+    public HandoffDrainingInstance Read(bool isOver)
     {
         var left = connections.Count;
         return new(Environment.ProcessId, state.Generation, state.Current.Since)
@@ -31,13 +31,13 @@ internal sealed class DrainProgress(
     /// <param name="over">The drain is over.</param>
     public async Task FollowAsync(TellAsync tellAsync, CancellationToken over)
     {
-        IReadOnlyList<HandoffDraining> told = [];
+        IReadOnlyList<HandoffDrainingInstance> told = [];
         try
         {
             for (var isOver = false; !isOver;)
             {
                 isOver = over.IsCancellationRequested;
-                IReadOnlyList<HandoffDraining> now = [Read(isOver), .. lineage.Draining];
+                IReadOnlyList<HandoffDrainingInstance> now = [Read(isOver), .. lineage.Draining];
                 if (!now.SequenceEqual(told))
                 {
                     await deadlines.RunAsync(HandoffStep.Exchange, "Sending Draining", token => tellAsync(new(now), token), CancellationToken.None);

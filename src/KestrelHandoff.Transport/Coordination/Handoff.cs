@@ -34,7 +34,7 @@ internal sealed class Handoff(HandoffTrigger trigger, int generation, TimeProvid
     /// <summary>The successor has every listener that is handed over.</summary>
     public bool IsOffered { get; set; }
 
-    /// <summary>See <see cref="LaunchPlan.Build"/>; null with an independent successor that does not tell.</summary>
+    /// <summary>See <see cref="LaunchPlan.DigestBuild"/>; null with an independent successor that does not tell.</summary>
     public string? Build { get; init; }
 
     /// <summary>The connections the successor had when it was last asked.</summary>
@@ -93,6 +93,3 @@ internal sealed class Handoff(HandoffTrigger trigger, int generation, TimeProvid
         return Report;
     }
 }
-
-/// <summary>A successor that has introduced itself.</summary>
-internal sealed record Greeting(ControlChannel Channel, Hello Hello);

@@ -1,5 +1,5 @@
 using static KestrelHandoff.Transport.Coordination.HandoffSignal;
-using static KestrelHandoff.Transport.HandoffPhase;
+using static KestrelHandoff.HandoffPhase;
 
 namespace KestrelHandoff.Transport.Coordination;
 

@@ -8,11 +8,11 @@ internal sealed class Lineage(TimeProvider time)
 {
     private readonly Lock _sync = new();
     private readonly List<Member> _members = [];
-    private HandoffDraining? _lastRetired;
+    private HandoffDrainingInstance? _lastRetired;
     private TaskCompletionSource? _none;
 
     /// <summary>Nearest first.</summary>
-    public IReadOnlyList<HandoffDraining> Draining
+    public IReadOnlyList<HandoffDrainingInstance> Draining
     {
         get
         {
@@ -24,7 +24,7 @@ internal sealed class Lineage(TimeProvider time)
     }
 
     /// <summary>The last one that has gone, as it was then.</summary>
-    public HandoffDraining? LastRetired
+    public HandoffDrainingInstance? LastRetired
     {
         get
         {
@@ -38,7 +38,7 @@ internal sealed class Lineage(TimeProvider time)
     /// <summary>From here on it counts; <see cref="Remove"/> when its line has ended.</summary>
     public Member Add(int processId, int generation)
     {
-        var member = new Member([new HandoffDraining(processId, generation, time.GetUtcNow())]);
+        var member = new Member([new HandoffDrainingInstance(processId, generation, time.GetUtcNow())]);
         lock (_sync)
         {
             _members.Add(member);
@@ -48,7 +48,7 @@ internal sealed class Lineage(TimeProvider time)
     }
 
     /// <summary>What it says of itself, and of those before it.</summary>
-    public void Update(Member member, IReadOnlyList<HandoffDraining> instances)
+    public void Update(Member member, IReadOnlyList<HandoffDrainingInstance> instances)
     {
         lock (_sync)
         {
@@ -90,9 +90,9 @@ internal sealed class Lineage(TimeProvider time)
     }
 
     /// <summary>One that speaks to this instance over a line of its own.</summary>
-    internal sealed class Member(IReadOnlyList<HandoffDraining> instances)
+    internal sealed class Member(IReadOnlyList<HandoffDrainingInstance> instances)
     {
         /// <summary>Itself, and those that it hears of.</summary>
-        public IReadOnlyList<HandoffDraining> Instances { get; set; } = instances;
+        public IReadOnlyList<HandoffDrainingInstance> Instances { get; set; } = instances;
     }
 }

@@ -142,7 +142,7 @@ internal sealed class Predecessor(
         {
             await stop.CancelAsync();
             await ((Task)probing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await deadlines.ExpectAsync<Accepting>(word.WaitAsync, HandoffStep.Exchange, CancellationToken.None);
+            await deadlines.ExpectAsync<Accepting>(word.WaitAsync, HandoffStep.Exchange, CancellationToken.None); // throws what any other word means
             throw new ControlException(ControlProtocol.Reasons.UnexpectedMessage, "Accepting came, and nothing was committed.");
         }
 
@@ -207,14 +207,14 @@ internal sealed class Predecessor(
         }
     }
 
-    private static List<HandoffListenerFate> Fates(IReadOnlyList<HandoffListener> offered, Ready ready)
+    private static List<HandoffListenerReport> Fates(IReadOnlyList<HandoffListener> offered, Ready ready)
     {
         var claimed = Claimed(ready);
         return
         [
-            .. ready.Listeners.Select(listener => new HandoffListenerFate(listener.Name, listener.Address, listener.AdoptedFrom is null ? ListenerFate.New : ListenerFate.Adopted)),
+            .. ready.Listeners.Select(listener => new HandoffListenerReport(listener.Name, listener.Address, listener.AdoptedFrom is null ? ListenerFate.New : ListenerFate.Adopted)),
             .. offered.Where(listener => !claimed.Contains(listener.Name))
-                .Select(listener => new HandoffListenerFate(listener.Name, Text(listener.EndPoint), ListenerFate.Closed)),
+                .Select(listener => new HandoffListenerReport(listener.Name, Text(listener.EndPoint), ListenerFate.Closed)),
         ];
     }
 

@@ -25,15 +25,15 @@ internal sealed class SocketHandoff(HandoffCoordinator coordinator, InstanceStat
     public HandoffStatus GetStatus()
     {
         var (phase, since) = state.Current;
-        return new(
-            Environment.ProcessId,
-            state.Generation,
-            phase,
-            since,
-            connections.Count,
-            [.. listeners.Listeners.Select(listener => listener.EndPoint.ToString() ?? "")],
-            coordinator.LastReport)
+        return new()
         {
+            ProcessId = Environment.ProcessId,
+            Generation = state.Generation,
+            Phase = phase,
+            Since = since,
+            Connections = connections.Count,
+            Listeners = [.. listeners.Listeners.Select(listener => listener.EndPoint.ToString() ?? "")],
+            LastHandoff = coordinator.LastReport,
             IsConfirmed = state.IsConfirmed,
             Draining = lineage.Draining,
             LastRetired = lineage.LastRetired,

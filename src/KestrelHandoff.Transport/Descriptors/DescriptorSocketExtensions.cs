@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 using KestrelHandoff.Transport.Interop;
 
 namespace KestrelHandoff.Transport;
@@ -9,6 +10,7 @@ namespace KestrelHandoff.Transport;
 /// Any program that speaks SCM_RIGHTS can be at the other end, such as Python's <c>socket.send_fds</c>. Waiting blocks no thread. Do not
 /// mix these calls with <see cref="Socket.ReceiveAsync(Memory{byte}, CancellationToken)"/> and the like: they drop descriptors.
 /// </remarks>
+[SupportedOSPlatform("linux")]
 public static class DescriptorSocketExtensions
 {
     /// <summary>Sends bytes and, with the first of them, open descriptors. The sender keeps its own descriptors.</summary>

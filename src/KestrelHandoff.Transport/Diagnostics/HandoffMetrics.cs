@@ -9,14 +9,17 @@ internal sealed class HandoffMetrics
 {
     public const string MeterName = "KestrelHandoff";
 
+    /// <summary>OpenTelemetry's own boundaries are for milliseconds.</summary>
+    private static readonly InstrumentAdvice<double> Seconds = new() { HistogramBucketBoundaries = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] };
+
     private readonly Histogram<double> _phase;
     private readonly Histogram<double> _handoff;
 
     public HandoffMetrics(IMeterFactory factory)
     {
         var meter = factory.Create(MeterName);
-        _phase = meter.CreateHistogram<double>("handoff.phase.duration", "s", "How long an instance was in a phase, recorded when it left it.");
-        _handoff = meter.CreateHistogram<double>("handoff.duration", "s", "How long a handoff took, up to the begin of the drain, by outcome.");
+        _phase = meter.CreateHistogram("handoff.phase.duration", "s", "How long an instance was in a phase, recorded when it left it.", advice: Seconds);
+        _handoff = meter.CreateHistogram("handoff.duration", "s", "How long a handoff took, up to the begin of the drain, by outcome.", advice: Seconds);
     }
 
     public void PhaseLeft(HandoffPhase phase, TimeSpan took)

@@ -86,7 +86,7 @@ internal static partial class Log
     [LoggerMessage(207, LogLevel.Error, "Connection {ConnectionId}, which the other instance has given away, could not be continued; it is closed.")]
     public static partial void ConnectionNotTaken(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(208, LogLevel.Critical, "The predecessor serves on in this instance's place, which accepts no more, lets the connections go that it has, and stops. {Detail}")]
+    [LoggerMessage(208, LogLevel.Critical, "Rolled back: the predecessor serves again. This instance accepts no more, gives its connections back, and stops. {Detail}")]
     public static partial void MustLeave(ILogger logger, string detail);
 
     [LoggerMessage(209, LogLevel.Error, "Handoff {HandoffId}: what the predecessor says cannot be understood; it is not listened to any more. This instance serves on.")]

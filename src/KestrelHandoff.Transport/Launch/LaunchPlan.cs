@@ -45,7 +45,7 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     /// What tells one build from another: the command line, the program and the files it is given, beside an assembly or an apphost all assemblies, and the settings, there and in
     /// the working directory; each with its length and when it was written. A digest of that.
     /// </summary>
-    public string Build => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join(
+    public string DigestBuild() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join(
         '\n',
         Arguments.Prepend(Executable)
             .Select(name => Path.Combine(WorkingDirectory, name))
@@ -67,7 +67,7 @@ internal sealed record LaunchPlan(string Executable, IReadOnlyList<string> Argum
     {
         try
         {
-            return Make(started, options).Build;
+            return Make(started, options).DigestBuild();
         }
         catch (Exception e) when (e is HandoffException or IOException or UnauthorizedAccessException)
         {

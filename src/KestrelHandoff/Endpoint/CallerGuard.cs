@@ -13,11 +13,7 @@ namespace KestrelHandoff.Endpoint;
 internal static class CallerGuard
 {
     /// <summary>What a proxy adds, and what UseForwardedHeaders() leaves behind.</summary>
-    private static readonly string[] ProxyHeaders =
-    [
-        "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Original-For", "X-Original-Host", "X-Original-Proto",
-        "X-Real-IP", "Via",
-    ];
+    private static readonly string[] ProxyHeaders = ["Forwarded", "X-Original-For", "X-Original-Host", "X-Original-Proto", "X-Real-IP", "Via"];
 
     /// <summary>Why this caller is refused; null if it is not.</summary>
     public static string? Refusal(HttpContext context)
@@ -33,7 +29,7 @@ internal static class CallerGuard
             return null;
         }
 
-        if (Array.Find(ProxyHeaders, context.Request.Headers.ContainsKey) is { } header)
+        if (context.Request.Headers.Keys.FirstOrDefault(IsOfProxy) is { } header)
         {
             return $"The request came through a proxy ({header}). Call this instance directly, or give the endpoint an authorisation policy: "
                 + "app.MapSocketHandoff().RequireAuthorization(…).";
@@ -65,7 +61,7 @@ internal static class CallerGuard
     /// <summary>A Unix socket has no address, but the kernel says who calls; the file's mode may let others in, such as a proxy.</summary>
     private static string? UnixRefusal(HttpContext context)
     {
-        if (context.Features.Get<IConnectionSocketFeature>()?.Socket is not { AddressFamily: AddressFamily.Unix } socket)
+        if (!OperatingSystem.IsLinux() || context.Features.Get<IConnectionSocketFeature>()?.Socket is not { AddressFamily: AddressFamily.Unix } socket)
         {
             return "The caller cannot be told: give the endpoint an authorisation policy: app.MapSocketHandoff().RequireAuthorization(…).";
         }
@@ -75,6 +71,9 @@ internal static class CallerGuard
             ? null
             : $"uid {caller} is not the user of this app (uid {Libc.EffectiveUser()}). Call as that user, or give the endpoint an authorisation policy.";
     }
+
+    private static bool IsOfProxy(string header) =>
+        header.StartsWith("X-Forwarded-", StringComparison.OrdinalIgnoreCase) || ProxyHeaders.Contains(header, StringComparer.OrdinalIgnoreCase);
 
     private static bool IsOwnName(string host) =>
         host.Length == 0 || host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || IPAddress.TryParse(host, out _);

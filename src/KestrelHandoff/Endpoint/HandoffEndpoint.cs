@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using KestrelHandoff.Http;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc;

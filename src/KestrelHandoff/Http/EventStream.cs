@@ -1,5 +1,4 @@
 using System.IO.Pipelines;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;

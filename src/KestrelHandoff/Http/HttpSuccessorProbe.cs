@@ -1,5 +1,4 @@
 using System.Net;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;

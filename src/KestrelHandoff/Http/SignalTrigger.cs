@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using KestrelHandoff.Transport;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 

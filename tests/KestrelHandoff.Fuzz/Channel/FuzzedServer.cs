@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.Extensions.Logging.Abstractions;

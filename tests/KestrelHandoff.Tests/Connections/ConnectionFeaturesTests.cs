@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 

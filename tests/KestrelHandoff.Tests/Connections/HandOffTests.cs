@@ -1,7 +1,6 @@
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Text;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Connections;
 

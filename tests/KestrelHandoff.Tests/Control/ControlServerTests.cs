@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using KestrelHandoff.Transport.Interop;

@@ -1,7 +1,6 @@
 using System.Net.Sockets;
 using KestrelHandoff.Tests.Connections;
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Coordination;
 using KestrelHandoff.Transport.Listeners;

@@ -1,7 +1,6 @@
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Coordination;
 using static KestrelHandoff.Transport.Coordination.HandoffSignal;
-using static KestrelHandoff.Transport.HandoffPhase;
+using static KestrelHandoff.HandoffPhase;
 
 namespace KestrelHandoff.Tests.Coordination;
 

@@ -1,6 +1,5 @@
 using System.Diagnostics.Metrics;
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Coordination;
 using KestrelHandoff.Transport.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;

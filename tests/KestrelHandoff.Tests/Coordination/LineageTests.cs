@@ -1,4 +1,3 @@
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Coordination;
 
 namespace KestrelHandoff.Tests.Coordination;
@@ -53,5 +52,5 @@ public sealed class LineageTests
         await none.OrHang();
     }
 
-    private static HandoffDraining Instance(int processId, int generation) => new(processId, generation, DateTimeOffset.UnixEpoch);
+    private static HandoffDrainingInstance Instance(int processId, int generation) => new(processId, generation, DateTimeOffset.UnixEpoch);
 }

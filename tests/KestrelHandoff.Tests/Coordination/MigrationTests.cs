@@ -2,7 +2,6 @@ using System.Net.Sockets;
 using KestrelHandoff.Tests.Connections;
 using KestrelHandoff.Tests.Listeners;
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;

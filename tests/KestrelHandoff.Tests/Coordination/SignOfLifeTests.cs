@@ -1,5 +1,4 @@
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.Extensions.Options;

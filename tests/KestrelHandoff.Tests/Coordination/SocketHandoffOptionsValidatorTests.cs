@@ -118,6 +118,10 @@ public sealed class SocketHandoffOptionsValidatorTests
         Faults(options => options.WorkingDirectory = "/nowhere/at/all"), nameof(SocketHandoffOptions.WorkingDirectory), "'/nowhere/at/all'");
 
     [Fact]
+    public void Validate_ArgumentsWithoutExecutable_NamesTheFirst() =>
+        AssertFault(Faults(options => options.Arguments.Add("--fast")), nameof(SocketHandoffOptions.Arguments), "'--fast'");
+
+    [Fact]
     public void Validate_EmptyExecutable_SaysToLeaveItUnset() =>
         AssertFault(Faults(options => options.Executable = ""), nameof(SocketHandoffOptions.Executable), "leave it unset");
 

@@ -90,6 +90,7 @@ public sealed class CallerGuardTests
     [InlineData("X-Forwarded-For")]
     [InlineData("X-Forwarded-Host")]
     [InlineData("X-Forwarded-Proto")]
+    [InlineData("X-Forwarded-Prefix")]
     [InlineData("X-Original-For")]
     [InlineData("X-Original-Host")]
     [InlineData("X-Original-Proto")]

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-using KestrelHandoff.Transport;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -214,6 +213,14 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
             return Result;
         }
 
-        public HandoffStatus GetStatus() => new(42, 1, Phase, DateTimeOffset.UnixEpoch, 7, ["127.0.0.1:80"], null);
+        public HandoffStatus GetStatus() => new()
+        {
+            ProcessId = 42,
+            Generation = 1,
+            Phase = Phase,
+            Since = DateTimeOffset.UnixEpoch,
+            Connections = 7,
+            Listeners = ["127.0.0.1:80"],
+        };
     }
 }

@@ -1,4 +1,3 @@
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Listeners;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -33,6 +32,21 @@ public sealed class RegistrationTests
         app.MapSocketHandoff();
         Assert.Equal(HandoffPhase.Starting, app.Services.GetRequiredService<ISocketHandoff>().Phase);
         Assert.IsType<HandoffListenerFactory>(app.Services.GetServices<IConnectionListenerFactory>().Last()); // Kestrel asks the last first
+    }
+
+    /// <summary>What <c>AddSocketHandoff()</c> does where it is not Linux.</summary>
+    [Fact]
+    public async Task AddUnsupportedSocketHandoff_TheAppStartsAndSaysWhyNot()
+    {
+        _builder.WebHost.UseUrls("http://127.0.0.1:0");
+        _builder.Services.AddUnsupportedSocketHandoff();
+        await using var app = _builder.Build();
+        app.MapSocketHandoff();
+        await app.StartAsync(TestContext.Current.CancellationToken).OrHang();
+        var handoff = app.Services.GetRequiredService<ISocketHandoff>();
+        Assert.Equal(HandoffPhase.Serving, handoff.GetStatus().Phase);
+        var thrown = await Assert.ThrowsAsync<HandoffException>(() => handoff.HandOffAsync(cancellationToken: TestContext.Current.CancellationToken)).OrHang();
+        Assert.Equal(HandoffFailure.NotPossible, thrown.Failure);
     }
 
     [Fact]

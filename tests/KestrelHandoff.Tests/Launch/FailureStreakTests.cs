@@ -1,5 +1,4 @@
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Options;
 

@@ -1,5 +1,4 @@
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Launch;
 
 namespace KestrelHandoff.Tests.Launch;
@@ -61,10 +60,10 @@ public sealed class LaunchPlanTests : IDisposable
         Write("library.dll");
         Write("appsettings.Production.json");
         var started = Started(["./app", "other.dll", "--urls"]);
-        var before = LaunchPlan.Make(started, new()).Build;
-        Assert.Equal(before, LaunchPlan.Make(started, new()).Build);
+        var before = LaunchPlan.Make(started, new()).DigestBuild();
+        Assert.Equal(before, LaunchPlan.Make(started, new()).DigestBuild());
         File.AppendAllText(_directory[replaced], "new");
-        Assert.NotEqual(before, LaunchPlan.Make(started, new()).Build);
+        Assert.NotEqual(before, LaunchPlan.Make(started, new()).DigestBuild());
     }
 
     [Fact]
