@@ -140,7 +140,11 @@ internal sealed partial class HandoffConnection
             return false;
         }
 
-        _isRead |= consumed.GetInteger() > 0;
+        if (!_isServed && consumed.GetInteger() > 0)
+        {
+            _isRead = true;
+        }
+
         _isBetween &= _isInExchange; // outside an exchange these are bytes of the next
         return true;
     }
@@ -157,9 +161,18 @@ internal sealed partial class HandoffConnection
                 return false;
             }
 
-            _isUntouched = false;
+            Touch();
             flush = _input.FlushAsync();
             return true;
+        }
+    }
+
+    /// <summary>Threads on both sides of the connection come by here all the time: a field that is only read stays in the caches of both.</summary>
+    private void Touch()
+    {
+        if (_isUntouched)
+        {
+            _isUntouched = false;
         }
     }
 
@@ -202,7 +215,7 @@ internal sealed partial class HandoffConnection
         // Kestrel reads no further head after this, and ends the connection without a word where it waits for one
         // (Http1Connection.TryParseRequest: nothing of a request seen and no keep-alive).
         RequestClose();
-        if (_isUntouched && !IsReadMadeUp && !_ownTransport.IsReadCanceled)
+        if ((_isUntouched || (_isHttp && !_isServed)) && !IsReadMadeUp && !_ownTransport.IsReadCanceled)
         {
             _ownTransport.Inner.CancelPendingRead(); // of middleware that looks at a connection first, and has not heard of the close
         }

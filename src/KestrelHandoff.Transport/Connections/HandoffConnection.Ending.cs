@@ -195,7 +195,11 @@ internal sealed partial class HandoffConnection
 
     private bool IsInputDone(FlushResult flushed)
     {
-        _readerGone |= flushed.IsCompleted;
+        if (flushed.IsCompleted)
+        {
+            _readerGone = true;
+        }
+
         return flushed.IsCompleted || flushed.IsCanceled;
     }
 

@@ -20,7 +20,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
 
     private static readonly Type[] OwnFeatures =
     [
-        typeof(HandoffConnection), // first: asked for with every request
+        typeof(HandoffConnection),
         typeof(IConnectionIdFeature), typeof(IConnectionTransportFeature), typeof(IConnectionItemsFeature),
         typeof(IConnectionLifetimeFeature), typeof(IConnectionEndPointFeature), typeof(IConnectionSocketFeature),
         typeof(IMemoryPoolFeature), typeof(IConnectionHandoffFeature),
@@ -112,7 +112,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
 
     object? IFeatureCollection.this[Type key]
     {
-        get => Find(key, out var value) ? value : Array.IndexOf(OwnFeatures, key) >= 0 ? this : null;
+        get => key == typeof(HandoffConnection) ? this : Find(key, out var value) ? value : Array.IndexOf(OwnFeatures, key) >= 0 ? this : null;
         set => SetFeature(key, value);
     }
 

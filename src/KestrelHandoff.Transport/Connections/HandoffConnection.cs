@@ -221,7 +221,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
 
     private ValueTask<SocketError> SendWithRentedAsync(in ReadOnlySequence<byte> bytes)
     {
-        _isUntouched = false;
+        Touch();
         _sender = _lane.Senders.Rent();
         return _sender.SendAsync(_socket, bytes);
     }

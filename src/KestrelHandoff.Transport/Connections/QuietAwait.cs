@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace KestrelHandoff.Transport.Connections;
 
 /// <summary>Waits for the end of an operation without taking its result, so that a failure throws only when somebody asks.</summary>
-/// <remarks>Every connection that is aborted aborts its pending receive: an exception for each would cost more than the close.</remarks>
+/// <remarks>There is no context to come back to. Every connection that is aborted aborts its pending receive: an exception for each would cost more than the close.</remarks>
 internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyCompletion
 {
     private readonly ValueTask<int> _operation = operation; // and not its awaiter too: each idle connection holds one of these
@@ -14,9 +14,9 @@ internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyC
 
     public Outcome GetResult() => new(_operation);
 
-    public void OnCompleted(Action continuation) => _operation.GetAwaiter().OnCompleted(continuation);
+    public void OnCompleted(Action continuation) => _operation.ConfigureAwait(false).GetAwaiter().OnCompleted(continuation);
 
-    public void UnsafeOnCompleted(Action continuation) => _operation.GetAwaiter().UnsafeOnCompleted(continuation);
+    public void UnsafeOnCompleted(Action continuation) => _operation.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(continuation);
 
     /// <summary>An operation that has ended. A socket's says "succeeded" even when it failed: only the result tells.</summary>
     internal readonly struct Outcome(ValueTask<int> operation)

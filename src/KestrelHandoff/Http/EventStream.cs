@@ -116,26 +116,30 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
     {
         Pass(buffer.Span);
         BeginFlush();
+        var isDone = false;
         try
         {
             await _body.Stream.WriteAsync(buffer, cancellationToken);
+            isDone = true;
         }
         finally
         {
-            EndFlush();
+            EndFlush(isDone);
         }
     }
 
     public override async Task FlushAsync(CancellationToken cancellationToken)
     {
         BeginFlush();
+        var isDone = false;
         try
         {
             await _body.Stream.FlushAsync(cancellationToken);
+            isDone = true;
         }
         finally
         {
-            EndFlush();
+            EndFlush(isDone);
         }
     }
 
@@ -161,11 +165,13 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
         }
     }
 
-    public void EndFlush()
+    /// <param name="isDone">Else nobody knows what of it has reached the client, or will: the stream is not cut any more.</param>
+    public void EndFlush(bool isDone)
     {
         lock (_sync)
         {
             _writes--;
+            _hasEnded |= !isDone;
             _hasUnflushed = false;
             _hasFlushed = true;
         }

@@ -25,13 +25,16 @@ internal sealed class EventWriter(EventStream events, PipeWriter output) : PipeW
     public override async ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
     {
         events.BeginFlush();
+        var isDone = false;
         try
         {
-            return await output.FlushAsync(cancellationToken);
+            var result = await output.FlushAsync(cancellationToken);
+            isDone = true;
+            return result;
         }
         finally
         {
-            events.EndFlush();
+            events.EndFlush(isDone);
         }
     }
 

@@ -23,7 +23,7 @@ internal static class Exchanges
         Task running;
         try
         {
-            running = WebSocketUpgrade.Wanted(context) is { } upgrade
+            running = context.Request.Headers.Connection.Count > 0 && WebSocketUpgrade.Wanted(context) is { } upgrade
                 ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context)
                 : EventStream.IsWanted(context) ? EventStream.RunAsync(connection, next, context)
                 : next(context);
@@ -64,12 +64,7 @@ internal static class Exchanges
     {
         if (body is null)
         {
-            return true;
-        }
-
-        if (WebSocketUpgrade.Wanted(context) is not null)
-        {
-            return false; // its body is whatever comes, the next request too
+            return context.Response.StatusCode != StatusCodes.Status101SwitchingProtocols; // after which no request follows
         }
 
         if (WaitsToBeAsked(context))

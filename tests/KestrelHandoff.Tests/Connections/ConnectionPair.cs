@@ -71,8 +71,8 @@ internal sealed class ConnectionPair : IAsyncDisposable
     }
 
     /// <summary>A connection of the same factory, for a socket that was released.</summary>
-    public HandoffConnection Adopt(ReleasedConnection released) =>
-        _factory.Adopt(released, isBetween: false);
+    public HandoffConnection Adopt(ReleasedConnection released, bool isBetween = false) =>
+        _factory.Adopt(released, isBetween);
 
     private static ReleasedConnection Moved(Socket socket, ReadOnlyMemory<byte> received, Replay? replay = null) => new()
     {

@@ -7,6 +7,8 @@ namespace KestrelHandoff.Tests.Connections;
 /// <summary>A connection on which nothing was said changes hands where it is known that its client speaks first. The test plays the server.</summary>
 public sealed class FirstExchangeTests
 {
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
     [Fact]
     public async Task Want_OthersOfItsListenerHaveHadExchanges_GivesTheSocketAway()
     {
@@ -94,6 +96,28 @@ public sealed class FirstExchangeTests
         await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
     }
 
+    /// <summary>In an instance that has taken it over, and in which it has not been asked for anything yet.</summary>
+    [Fact]
+    public async Task Want_MiddlewareLooksAtOneThatMovedHere_ItsReadEndsThough()
+    {
+        await using var pair = await CreateAsync();
+        pair.Connection.BeginExchange();
+        pair.Connection.EndExchange(isWhole: true);
+        _ = Read(pair);
+        Assert.True(Want(pair));
+        using var released = await pair.ReleaseAsync();
+        await using var moved = pair.Adopt(released!, isBetween: true);
+
+        var read = Read(moved);
+        Assert.True(moved.Want(static _ => ValueTask.CompletedTask));
+        Assert.True((await read).IsCanceled);
+        moved.Transport.Input.AdvanceTo((await read).Buffer.Start);
+        Assert.True((await Read(moved)).IsCompleted);
+        moved.Transport.Input.AdvanceTo(default);
+        using var again = await moved.ReleaseAsync(Cancel).OrHang();
+        Assert.NotNull(again);
+    }
+
     private static async Task<ConnectionPair> CreateAsync(bool hasExchanges = true)
     {
         var pair = await ConnectionPair.CreateAsync(listenerName: "tcp:*:80");
@@ -101,7 +125,9 @@ public sealed class FirstExchangeTests
         return pair;
     }
 
-    private static Task<ReadResult> Read(ConnectionPair pair) => pair.Connection.Transport.Input.ReadAsync().AsTask().OrHang();
+    private static Task<ReadResult> Read(ConnectionPair pair) => Read(pair.Connection);
+
+    private static Task<ReadResult> Read(HandoffConnection connection) => connection.Transport.Input.ReadAsync(Cancel).AsTask().OrHang();
 
     private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask);
 

@@ -1,10 +1,15 @@
+using System.Buffers;
 using KestrelHandoff.Http;
+using KestrelHandoff.Tests.Connections;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace KestrelHandoff.Tests.Http;
 
 public sealed class EventStreamTests
 {
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
     [Theory]
     [InlineData("GET", "text/event-stream", true)]
     [InlineData("POST", "text/html, Text/Event-Stream;q=0.5", true)]
@@ -16,5 +21,42 @@ public sealed class EventStreamTests
         var context = new DefaultHttpContext();
         (context.Request.Method, context.Request.Headers.Accept) = (method, accept);
         Assert.Equal(isWanted, EventStream.IsWanted(context));
+    }
+
+    /// <summary>The end of an event that the handler gave up at the word of the handoff: the client has not got it.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task TryHold_AfterAWriteThatWasCancelled_Stays(bool buffered)
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        var context = new DefaultHttpContext();
+        context.SetEndpoint(new Microsoft.AspNetCore.Http.Endpoint(null, new EndpointMetadataCollection(MigratesOnHandoff.Instance), null));
+        context.Response.ContentType = "text/event-stream";
+        context.Features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(new MemoryStream()));
+        await EventStream.RunAsync(
+            pair.Connection,
+            async context =>
+            {
+                var stream = (EventStream)context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+                await stream.WriteAsync("data: 1\n\n"u8.ToArray(), Cancel);
+                Assert.True(stream.Replay is not null);
+                await stream.WriteAsync("data: 2\n"u8.ToArray(), Cancel);
+                Assert.False(stream.TryHold());
+                await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+                {
+                    if (buffered)
+                    {
+                        stream.Writer.Write("\n"u8);
+                        await stream.Writer.FlushAsync(new CancellationToken(canceled: true));
+                    }
+                    else
+                    {
+                        await stream.WriteAsync("\n"u8.ToArray(), new CancellationToken(canceled: true));
+                    }
+                });
+                Assert.False(stream.TryHold());
+            },
+            context).OrHang();
     }
 }

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -69,6 +70,22 @@ public sealed class ExchangesTests : IAsyncDisposable
         using var client = await ServeAsync(_ => Task.CompletedTask);
         await SendAsync(client, framing + Expecting, withBody: false);
         Assert.StartsWith("HTTP/1.1 200", await AnswerAsync(client), StringComparison.Ordinal);
+    }
+
+    /// <summary>What follows is of another protocol, also when the app is done with it and Kestrel not yet.</summary>
+    [Fact]
+    public async Task AppUpgradesAndLeavesARead_ConnectionStays()
+    {
+        var held = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var client = await ServeAsync(async context =>
+        {
+            context.Response.OnCompleted(async () => held.SetResult((await _connection.Task).Want(static _ => ValueTask.CompletedTask)));
+            var stream = await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync();
+            _ = stream.ReadAsync(new byte[1], context.RequestAborted).AsTask();
+        });
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"u8.ToArray()).OrHang();
+        Assert.StartsWith("HTTP/1.1 101", await AnswerAsync(client), StringComparison.Ordinal);
+        Assert.False(await held.Task.OrHang());
     }
 
     public async ValueTask DisposeAsync()
