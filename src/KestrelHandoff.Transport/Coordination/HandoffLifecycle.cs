@@ -30,6 +30,10 @@ internal sealed class HandoffLifecycle(
     private bool _hasPredecessor;
     private bool _isOrphan; // started as a successor, but the predecessor was gone before it had offered everything
     private Task _following = Task.CompletedTask;
+    private volatile bool _isStopping;
+
+    /// <summary>Who stops the host itself (<see cref="IHost.StopAsync"/>) has its services told before <see cref="IHostApplicationLifetime.ApplicationStopping"/>.</summary>
+    private bool IsHostStopping => _isStopping || lifetime.ApplicationStopping.IsCancellationRequested;
 
     /// <summary>Before anything starts, so before the server binds.</summary>
     public async Task StartingAsync(CancellationToken cancellationToken)
@@ -56,6 +60,7 @@ internal sealed class HandoffLifecycle(
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
+        _isStopping = true;
         await LetPredecessorTakeBackAsync(cancellationToken);
         await _stopping.CancelAsync();
         await Task.WhenAll(coordinator.StopAsync(), _following).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -141,7 +146,7 @@ internal sealed class HandoffLifecycle(
                 await successor.WaitForRetirementAsync(_stopping.Token);
             }
         }
-        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (IsHostStopping)
         {
             // the host stops
         }
@@ -151,7 +156,7 @@ internal sealed class HandoffLifecycle(
         }
         catch (Exception e)
         {
-            if (!lifetime.ApplicationStopping.IsCancellationRequested)
+            if (!IsHostStopping)
             {
                 Environment.ExitCode = 1; // not where it was told to stop, on probation, and has been rolled back for that
             }

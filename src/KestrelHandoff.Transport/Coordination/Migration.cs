@@ -109,16 +109,18 @@ internal sealed class Migration(
     private void Want(HandoffConnection connection)
     {
         _unsettled.Add();
+        bool isHeld; // by this call: one that has just come from this instance's own predecessor may be wanted twice
         try
         {
-            connection.Want(TakeAsync);
+            isHeld = connection.Want(TakeAsync);
         }
         catch (Exception e)
         {
             Log.NotWanted(logger, connection.ConnectionId, e); // a callback of the app's; the others move all the same
+            isHeld = connection.WasHeldAtOnce;
         }
 
-        if (!connection.WasHeldAtOnce)
+        if (!isHeld)
         {
             _unsettled.Settle(1);
         }

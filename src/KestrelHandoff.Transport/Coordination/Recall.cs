@@ -90,7 +90,7 @@ internal sealed class Recall(
             case Draining draining:
                 lineage.Update(member, draining.Instances);
                 return 0;
-            case Checked or Accepting or Confirmed:
+            case Checked or Accepting or Confirmed or Abort:
                 return 0; // said before it had heard
             default:
                 throw new ControlException(

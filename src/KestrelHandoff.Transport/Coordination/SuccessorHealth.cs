@@ -19,14 +19,13 @@ internal sealed class SuccessorHealth(ConnectionRegistry registry, Deadlines dea
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var ready = readiness.WaitAsync(stop.Token);
-        if (await Task.WhenAny(ready, line.Word) != ready)
+        if (await Task.WhenAny(ready, line.Word).WaitAsync(cancellationToken) != ready)
         {
             var word = await line.Word;
             if (word is { Message: Abort or Refuse } off)
             {
                 await stop.CancelAsync();
-                await ready.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                throwIfOff(off.Message);
+                throwIfOff(off.Message); // at once: a check that heeds no token would keep this instance, and with it the listeners
             }
             else if (word is null)
             {
@@ -35,7 +34,7 @@ internal sealed class SuccessorHealth(ConnectionRegistry registry, Deadlines dea
             }
         }
 
-        await ready;
+        await ready.WaitAsync(cancellationToken);
     }
 
     /// <summary>The answer to Check.</summary>

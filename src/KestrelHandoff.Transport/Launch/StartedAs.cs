@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Text;
 
 namespace KestrelHandoff.Transport.Launch;
@@ -8,12 +9,27 @@ internal sealed record StartedAs(IReadOnlyList<string> CommandLine, string Direc
     /// <summary>Reads it for this process; early, since the directory is the one of now.</summary>
     public static StartedAs Read()
     {
-        var environment = Split("/proc/self/environ")
-            .Select(entry => entry.Split('=', 2))
-            .Where(pair => pair.Length == 2)
-            .DistinctBy(pair => pair[0])
-            .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+        var environment = ReadEnvironment("/proc/self/environ");
         return new(Split("/proc/self/cmdline"), LogicalDirectory(environment), environment);
+    }
+
+    /// <param name="record">A process with capabilities of its file may not read it, proc_pid_environ(5); then what the app has now must do.</param>
+    internal static Dictionary<string, string> ReadEnvironment(string record)
+    {
+        try
+        {
+            return Split(record)
+                .Select(entry => entry.Split('=', 2))
+                .Where(pair => pair.Length == 2)
+                .DistinctBy(pair => pair[0])
+                .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
+        {
+            return System.Environment.GetEnvironmentVariables()
+                .Cast<DictionaryEntry>()
+                .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
+        }
     }
 
     private static string[] Split(string file) => Split(File.ReadAllBytes(file));

@@ -160,10 +160,12 @@ public sealed class SuccessorTests : IDisposable
         Assert.Contains("since 12:00:00Z", refused.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task StandBy_CalledOffWhileTheHealthChecksAreRed_MustNotServeAndWaitsNoLonger()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task StandBy_CalledOffWhileTheHealthChecksAreRed_MustNotServeAndWaitsNoLonger(bool heedsToken)
     {
-        var successor = MakeSuccessor(new NeverReady());
+        var successor = MakeSuccessor(new NeverReady(heedsToken));
         await JoinAsync(successor);
         await SayAsync(new Abort("no Ready"));
         await Assert.ThrowsAsync<HandoffException>(() => successor.StandByAsync(Cancel)).OrHang();
@@ -387,9 +389,10 @@ public sealed class SuccessorTests : IDisposable
         public string? SchemeOf(System.Net.EndPoint endPoint) => null;
     }
 
-    private sealed class NeverReady : IReadiness
+    private sealed class NeverReady(bool heedsToken = true) : IReadiness
     {
-        public Task WaitAsync(CancellationToken cancellationToken) => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+        public Task WaitAsync(CancellationToken cancellationToken) =>
+            Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, heedsToken ? cancellationToken : CancellationToken.None);
 
         public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => Task.FromResult<string?>(null);
 

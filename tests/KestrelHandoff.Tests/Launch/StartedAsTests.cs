@@ -17,6 +17,10 @@ public sealed class StartedAsTests
         string InCurrent(string path) => Path.Combine(Environment.CurrentDirectory, Path.GetFileName(path));
     }
 
+    [Fact]
+    public void ReadEnvironment_RecordThatMayNotBeRead_IsTheEnvironmentOfNow() =>
+        Assert.Equal(Environment.GetEnvironmentVariable("PATH"), StartedAs.ReadEnvironment("/proc/self/no-such-record")["PATH"]);
+
     [Theory]
     [InlineData("app\0", new[] { "app" })]
     [InlineData("app\0--urls\0http://*:80\0", new[] { "app", "--urls", "http://*:80" })]

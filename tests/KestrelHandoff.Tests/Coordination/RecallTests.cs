@@ -1,0 +1,46 @@
+using KestrelHandoff.Tests.Descriptors;
+using KestrelHandoff.Transport.Control;
+using KestrelHandoff.Transport.Coordination;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace KestrelHandoff.Tests.Coordination;
+
+/// <summary>A predecessor that takes everything back, from a scripted successor.</summary>
+public sealed class RecallTests : IDisposable
+{
+    private readonly SocketPair _pair = new();
+    private readonly ControlChannel _predecessor, _successor;
+
+    public RecallTests() => (_predecessor, _successor) = (new(_pair.Near), new(_pair.Far));
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    /// <summary>It was examined, found ill and told to stop at the same time, and obeys all the same.</summary>
+    [Fact]
+    public async Task Begin_WhatTheSuccessorSaidBeforeItHeardCrosses_IsNoReasonToKillIt()
+    {
+        var options = Options.Create(new SocketHandoffOptions());
+        var lineage = new Lineage(TimeProvider.System);
+        var recall = new Recall(
+            options, launcher: null!, arrivals: null!, lineage, new Deadlines(options, TimeProvider.System), TimeProvider.System, NullLogger<Recall>.Instance);
+        ControlMessage[] said = [new Checked(1) { Fault = "ill" }, new Abort("This instance is being stopped."), new RolledBack(0)];
+        foreach (var message in said)
+        {
+            await _successor.SendAsync(message, Cancel).OrHang();
+        }
+
+        await recall.BeginAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_predecessor, new Hello(1, 1, 42)), new InvalidOperationException("ill")).OrHang();
+
+        using var heard = await _successor.ReceiveAsync(Cancel).OrHang();
+        Assert.Equal("ill", Assert.IsType<RollBack>(heard!.Message).Detail);
+        Assert.Equal(42, Assert.Single(lineage.Draining).ProcessId);
+    }
+
+    public void Dispose()
+    {
+        _predecessor.Dispose();
+        _successor.Dispose();
+        _pair.Dispose();
+    }
+}
