@@ -1,7 +1,7 @@
-using KestrelHandoff;
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Text;
+using KestrelHandoff;
 using Microsoft.AspNetCore.Connections;
 
 namespace HandoffDemo;

@@ -1,5 +1,5 @@
-using static KestrelHandoff.Transport.Coordination.HandoffSignal;
 using static KestrelHandoff.HandoffPhase;
+using static KestrelHandoff.Transport.Coordination.HandoffSignal;
 
 namespace KestrelHandoff.Transport.Coordination;
 

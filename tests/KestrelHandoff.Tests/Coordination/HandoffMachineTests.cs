@@ -1,6 +1,6 @@
 using KestrelHandoff.Transport.Coordination;
-using static KestrelHandoff.Transport.Coordination.HandoffSignal;
 using static KestrelHandoff.HandoffPhase;
+using static KestrelHandoff.Transport.Coordination.HandoffSignal;
 
 namespace KestrelHandoff.Tests.Coordination;
 
