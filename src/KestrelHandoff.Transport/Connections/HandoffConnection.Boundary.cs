@@ -13,11 +13,9 @@ internal sealed partial class HandoffConnection
     private bool _isInExchange;
     private bool _isHttp; // there was an exchange
     private bool _isFixed; // whose end nobody sees
-    private bool _isRead; // something was consumed
     private bool _isServed; // the server's HTTP layer has begun, or a handler has asked for what that asks for
-    private bool _hasPreamble;
+    private bool _isRead; // something was consumed before that
     private byte _itemsOfMiddleware; // which its like in the successor makes again
-    private bool _isDisposing;
     private bool _isBetween; // no byte of the next exchange was seen
     private volatile bool _isUntouched; // nothing was received or sent
     private volatile bool _isWanted;
@@ -193,7 +191,7 @@ internal sealed partial class HandoffConnection
     /// <summary>Nobody works on what was received.</summary>
     private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
 
-    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_isDisposing && !IsBound && !_peerEnded && !IsReplayRefused;
+    private bool CanHoldNeedsLock() => _phase == Phase.Live && !_disposed && !IsBound && !_peerEnded && !IsReplayRefused;
 
     private void HoldNeedsLock()
     {

@@ -26,7 +26,7 @@ internal sealed partial class HandoffConnection
             bool mustSettle;
             lock (_stopReceiving)
             {
-                _isDisposing = true; // nobody takes it from here on but who has asked
+                // nobody takes it any more but who has asked
                 mustSettle = Disposing is not null || _phase is Phase.Stopped or Phase.Releasing;
             }
 

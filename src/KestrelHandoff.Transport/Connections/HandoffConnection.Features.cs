@@ -32,7 +32,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     private IDictionary<object, object?>? _items;
     private IDuplexPipe _transport;
     private (Type Key, object? Value)[]? _set;
-    private int _setCount;
+    private ushort _setCount;
     private int _revision;
 
     public override IFeatureCollection Features => this;
@@ -69,7 +69,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     /// Whether a connection of requests has something that it would not have in the successor: middleware's transport; a preamble that middleware has read, such
     /// as that of the PROXY protocol, which its like there would wait for; items that came with a request, such as a half-done Negotiate handshake.
     /// </summary>
-    public bool IsBoundByRequests => IsTransportReplaced || _hasPreamble || _items?.Count > _itemsOfMiddleware;
+    public bool IsBoundByRequests => IsTransportReplaced || (_isServed && _isRead) || _items?.Count > _itemsOfMiddleware;
 
     /// <summary>A handler of its own decides by itself what must go along.</summary>
     private bool IsBound => _isHttp ? IsBoundByRequests : IsTransportReplaced;
@@ -98,7 +98,6 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
             if (!_isServed)
             {
                 _isServed = true;
-                _hasPreamble = _isRead;
                 _itemsOfMiddleware = (byte)Math.Min(byte.MaxValue, _items?.Count ?? 0);
             }
 
