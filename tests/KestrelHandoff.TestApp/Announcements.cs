@@ -1,4 +1,3 @@
-
 namespace KestrelHandoff.TestApp;
 
 /// <summary>What this instance says on stdout about itself: the only clock of the tests.</summary>

@@ -23,7 +23,7 @@ internal static class Exchanges
         Task running;
         try
         {
-            running = context.Request.Headers.Connection.Count > 0 && WebSocketUpgrade.Wanted(context) is { } upgrade
+            running = WebSocketUpgrade.Wanted(context) is { } upgrade
                 ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context)
                 : EventStream.IsWanted(context) ? EventStream.RunAsync(connection, next, context)
                 : next(context);

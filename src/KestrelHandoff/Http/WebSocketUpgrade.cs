@@ -35,7 +35,8 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
 
     /// <summary>What the server has for a request that asks for an upgrade.</summary>
     public static IHttpUpgradeFeature? Wanted(HttpContext context) =>
-        context.Features[typeof(IHttpUpgradeFeature)] is IHttpUpgradeFeature { IsUpgradableRequest: true } upgrade ? upgrade : null;
+        context.Request.Headers.Connection.Count > 0 // where it would say so: quicker to look at than the features, and every request passes
+        && context.Features[typeof(IHttpUpgradeFeature)] is IHttpUpgradeFeature { IsUpgradableRequest: true } upgrade ? upgrade : null;
 
     public static async Task RunAsync(HandoffConnection connection, IHttpUpgradeFeature upgrade, RequestDelegate next, HttpContext context)
     {

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace KestrelHandoff.Fuzz.Channel;
 
 /// <summary>What this process holds, which must not grow with the sessions it has had.</summary>
@@ -8,7 +6,6 @@ internal sealed class Burden
     private const int SpareDescriptors = 4; // sockets the runtime opens when it first needs them
     private const long SpareBytes = 16 << 20;
 
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan Hung = TimeSpan.FromSeconds(60);
 
     private readonly int _descriptors = OpenDescriptors();
@@ -19,16 +16,14 @@ internal sealed class Burden
     /// <summary>Waits for the server to be done with the sessions that did not wait for it.</summary>
     public async Task CheckAsync(CancellationToken cancel)
     {
-        var clock = Stopwatch.StartNew();
-        int descriptors;
-        while ((descriptors = OpenDescriptors()) > _descriptors + SpareDescriptors)
+        var descriptors = 0;
+        try
         {
-            // A number in /proc has no event to wait for.
-            await Task.Delay(Look, TimeProvider.System, cancel);
-            if (clock.Elapsed > Hung)
-            {
-                throw new FuzzFailure($"{descriptors} sockets and sent files are open, {_descriptors} at the begin.");
-            }
+            await Poll.UntilAsync(() => Task.FromResult((descriptors = OpenDescriptors()) <= _descriptors + SpareDescriptors)).WaitAsync(Hung, cancel);
+        }
+        catch (TimeoutException)
+        {
+            throw new FuzzFailure($"{descriptors} sockets and sent files are open, {_descriptors} at the begin.");
         }
 
         var bytes = Bytes();

@@ -392,7 +392,7 @@ public sealed class SuccessorTests : IDisposable
     private sealed class NeverReady(bool heedsToken = true) : IReadiness
     {
         public Task WaitAsync(CancellationToken cancellationToken) =>
-            Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, heedsToken ? cancellationToken : CancellationToken.None);
+            new TaskCompletionSource().Task.WaitAsync(heedsToken ? cancellationToken : CancellationToken.None);
 
         public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => Task.FromResult<string?>(null);
 
