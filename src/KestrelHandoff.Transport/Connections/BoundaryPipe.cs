@@ -8,8 +8,6 @@ namespace KestrelHandoff.Transport.Connections;
 /// </summary>
 internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader input, PipeWriter output) : PipeReader, IDuplexPipe
 {
-    private bool _isReading; // a read is under way, or its result was not advanced over
-
     public PipeReader Input => this;
 
     public PipeWriter Output => output;
@@ -17,21 +15,29 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     /// <summary>The reader itself, for who takes what is left.</summary>
     public PipeReader Inner => input;
 
+    /// <summary>A read is under way, or its result was not advanced over.</summary>
+    public bool IsReading { get; private set; }
+
     /// <summary>The server has ended a read of its own.</summary>
     public bool IsReadCanceled { get; private set; }
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
         var read = connection.ReadAsync(input, cancellationToken);
-        _isReading |= !connection.IsReadMadeUp;
+        IsReading |= !connection.IsReadMadeUp;
         return read;
     }
 
     public override bool TryRead(out ReadResult result)
     {
-        var hasRead = input.TryRead(out result);
-        _isReading |= hasRead;
-        return hasRead;
+        if (!input.TryRead(out result))
+        {
+            return false;
+        }
+
+        IsReading = true;
+        connection.Touch(); // who does not wait is not held, and what he takes is there for nobody else
+        return true;
     }
 
     public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
@@ -40,7 +46,7 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     {
         if (connection.IsOfInput(consumed))
         {
-            _isReading = false;
+            IsReading = false;
             input.AdvanceTo(consumed, examined);
         }
     }
@@ -48,9 +54,9 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     /// <summary>Whoever read is done, and has not said how far he came when he was told to stop: no further.</summary>
     public void EndRead()
     {
-        if (_isReading)
+        if (IsReading)
         {
-            _isReading = false;
+            IsReading = false;
             input.AdvanceTo(default);
         }
     }

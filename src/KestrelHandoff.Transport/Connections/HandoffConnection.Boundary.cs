@@ -27,8 +27,8 @@ internal sealed partial class HandoffConnection
     /// <summary>The server has a result that is not the pipe's.</summary>
     public bool IsReadMadeUp { get; private set; }
 
-    /// <summary><see cref="Want"/> found it between two exchanges.</summary>
-    public bool WasHeldAtOnce { get; private set; }
+    /// <summary><see cref="Want"/> has said that it comes.</summary>
+    public bool IsAwaited { get; private set; }
 
     /// <summary>It is new, and no other instance has served it.</summary>
     public bool IsUntouched
@@ -72,8 +72,9 @@ internal sealed partial class HandoffConnection
 
     /// <summary>Takes the connection as soon as it is between two exchanges: now, or when the server reads for the next.</summary>
     /// <param name="take">Called by DisposeAsync; see <see cref="Disposing"/>.</param>
+    /// <param name="isAwaited">It is held now, or will be with the server's next read, which waits for no client. True once: who counts it is called for each.</param>
     /// <returns>True if it is held now.</returns>
-    public bool Want(Func<HandoffConnection, ValueTask> take)
+    public bool Want(Func<HandoffConnection, ValueTask> take, out bool isAwaited)
     {
         CancellationTokenSource? requested;
         bool isHeld;
@@ -82,7 +83,8 @@ internal sealed partial class HandoffConnection
             Disposing ??= take;
             _isWanted = true;
             isHeld = IsAtRest && TryHoldNeedsLock();
-            WasHeldAtOnce |= isHeld;
+            isAwaited = !IsAwaited && (isHeld || WillBeHeldNeedsLock);
+            IsAwaited |= isAwaited;
             requested = IsBound ? null : _belongings?.Requested;
         }
 
@@ -159,14 +161,18 @@ internal sealed partial class HandoffConnection
                 return false;
             }
 
-            Touch();
+            if (!_isWanted || !WillBeHeldNeedsLock)
+            {
+                Touch();
+            }
+
             flush = _input.FlushAsync();
             return true;
         }
     }
 
     /// <summary>Threads on both sides of the connection come by here all the time: a field that is only read stays in the caches of both.</summary>
-    private void Touch()
+    internal void Touch()
     {
         if (_isUntouched)
         {
@@ -190,6 +196,9 @@ internal sealed partial class HandoffConnection
 
     /// <summary>Nobody works on what was received.</summary>
     private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
+
+    /// <summary>The server has not come to the read that finds it wanted. On a connection that is new it may not have begun at all, and a host that stops ends such ones unheard.</summary>
+    private bool WillBeHeldNeedsLock => _messages is null && !_isParked && !_ownTransport.IsReading && IsBetweenExchanges && CanHoldNeedsLock();
 
     private bool CanHoldNeedsLock() => _phase == Phase.Live && !_disposed && !IsBound && !_peerEnded && !IsReplayRefused;
 

@@ -15,10 +15,14 @@ internal sealed class Drain(
     InstanceState state,
     Lineage lineage,
     DrainProgress progress,
+    Deadlines deadlines,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
-    ILogger<Drain> logger)
+    ILogger<Drain> logger) : IDisposable
 {
+    private readonly CancellationTokenSource _stopping = new(); // cancelled when the host stops
+    private Task _draining = Task.CompletedTask;
+
     /// <summary>Every answer from now on ends its connection.</summary>
     public bool HasBegun => state.Retiring.IsCancellationRequested; // not a moment after the app is told
 
@@ -29,7 +33,16 @@ internal sealed class Drain(
     public void Prepare() => connections.IsDraining = true;
 
     /// <param name="tellAsync">The way to the instance that serves; null if it does not listen.</param>
-    public void Begin(TellAsync? tellAsync) => _ = RunAsync(tellAsync);
+    public void Begin(TellAsync? tellAsync) => _draining = RunAsync(tellAsync);
+
+    /// <summary>The host stops, and with it the drain, but for what is on its way to the other instance: a server that stops would close it.</summary>
+    public async Task StopAsync()
+    {
+        await _stopping.CancelAsync();
+        await _draining;
+    }
+
+    public void Dispose() => _stopping.Dispose();
 
     private async Task RunAsync(TellAsync? tellAsync)
     {
@@ -37,11 +50,16 @@ internal sealed class Drain(
         {
             var limit = options.Value.DrainTimeout;
             Log.Draining(logger, connections.Count, limit.TotalSeconds);
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping); // by the host's stop, or below
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token); // or below
             var end = Task.Delay(limit, time, stop.Token);
             var saying = goodbyes.SayAsync(limit, stop.Token);
             var telling = tellAsync is null ? Task.CompletedTask : progress.FollowAsync(tellAsync, stop.Token);
             await Task.WhenAny(WhenGoneAsync(), end);
+            if (_stopping.IsCancellationRequested)
+            {
+                await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), deadlines.HalfOf(HandoffStep.Exchange, CancellationToken.None));
+            }
+
             await stop.CancelAsync();
             migration.GiveUp();
             await Task.WhenAll(telling, saying);

@@ -18,6 +18,7 @@ internal sealed class HandoffLifecycle(
     SignOfLife signOfLife,
     Withdrawal withdrawal,
     HandoffCoordinator coordinator,
+    Drain drain,
     ControlServer control,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
@@ -67,6 +68,7 @@ internal sealed class HandoffLifecycle(
 
         // Before the server stops, which may take long: an instance that is started meanwhile must find nobody rather than one that leaves.
         await control.DisposeAsync();
+        await drain.StopAsync().WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     public void Dispose() => _stopping.Dispose();

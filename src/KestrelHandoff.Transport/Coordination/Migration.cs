@@ -109,18 +109,17 @@ internal sealed class Migration(
     private void Want(HandoffConnection connection)
     {
         _unsettled.Add();
-        bool isHeld; // by this call: one that has just come from this instance's own predecessor may be wanted twice
+        var isAwaited = false; // since this call: one that has just come from this instance's own predecessor may be wanted twice
         try
         {
-            isHeld = connection.Want(TakeAsync);
+            _ = connection.Want(TakeAsync, out isAwaited);
         }
         catch (Exception e)
         {
             Log.NotWanted(logger, connection.ConnectionId, e); // a callback of the app's; the others move all the same
-            isHeld = connection.WasHeldAtOnce;
         }
 
-        if (!isHeld)
+        if (!isAwaited)
         {
             _unsettled.Settle(1);
         }
@@ -129,12 +128,7 @@ internal sealed class Migration(
     /// <summary>The server is done with the connection.</summary>
     private async ValueTask TakeAsync(HandoffConnection connection)
     {
-        if (!connection.IsHeld)
-        {
-            return; // it ended in the ordinary way
-        }
-
-        if (!connection.WasHeldAtOnce)
+        if (!connection.IsAwaited)
         {
             _unsettled.Add(); // those have been counted
         }
@@ -142,8 +136,8 @@ internal sealed class Migration(
         ReleasedConnection? released = null;
         try
         {
-            // Held in the last moment, it would be reset, and its last answer with it: not released it ends as any other.
-            released = _giveUp.IsCancellationRequested ? null : await connection.ReleaseAsync(_giveUp.Token);
+            // Not one that ended in the ordinary way. And held in the last moment, it would be reset, and its last answer with it: not released it ends as any other.
+            released = !connection.IsHeld || _giveUp.IsCancellationRequested ? null : await connection.ReleaseAsync(_giveUp.Token);
         }
         finally
         {

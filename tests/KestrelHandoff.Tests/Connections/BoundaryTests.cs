@@ -252,7 +252,7 @@ public sealed class BoundaryTests
 
     private static Task<ReadResult> Read(ConnectionPair pair) => pair.Connection.Transport.Input.ReadAsync().AsTask().OrHang();
 
-    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask);
+    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask, out _);
 
     private static async Task<(string Text, bool IsCanceled, bool IsCompleted)> TextAsync(ConnectionPair pair, Task<ReadResult> reading)
     {

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Text;
 using KestrelHandoff.Transport.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
@@ -31,6 +32,52 @@ public sealed class FirstExchangeTests
         Assert.False(Want(pair));
         Assert.True((await Read(pair)).IsCanceled);
         Assert.True(pair.Connection.IsHeld);
+    }
+
+    /// <summary>The client speaks as soon as it is connected, and the server has much to do.</summary>
+    [Fact]
+    public async Task Want_BeforeItsFirstRead_IsTakenThereWithWhatTheClientHasSentMeanwhile()
+    {
+        await using var pair = await CreateAsync();
+        Assert.False(pair.Connection.Want(static _ => ValueTask.CompletedTask, out var isAwaited));
+        Assert.True(isAwaited);
+        await pair.SendAsync("GET");
+        await Poll.UntilAsync(() => Task.FromResult(pair.Connection.Socket.Available == 0));
+        Assert.True((await Read(pair)).IsCanceled);
+        using var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        Assert.Equal("GET", Encoding.ASCII.GetString(released.Leftover.Span) + await released.Socket.ReceiveTextAsync(3 - released.Leftover.Length));
+    }
+
+    [Fact]
+    public async Task Want_Again_IsAwaitedOnce()
+    {
+        await using var pair = await CreateAsync();
+        Want(pair);
+        _ = Read(pair);
+        pair.Connection.Want(static _ => ValueTask.CompletedTask, out var isAwaited);
+        Assert.False(isAwaited);
+    }
+
+    [Fact]
+    public async Task Want_MiddlewareTakesWhatIsThereWithoutWaiting_Stays()
+    {
+        await using var pair = await CreateAsync();
+        Want(pair);
+        await pair.SendAsync("PROXY");
+        var taken = 0L;
+        await Poll.UntilAsync(() =>
+        {
+            if (pair.Connection.Transport.Input.TryRead(out var result))
+            {
+                taken += result.Buffer.Length;
+                pair.Connection.Transport.Input.AdvanceTo(result.Buffer.End);
+            }
+
+            return Task.FromResult(taken == 5);
+        });
+        await pair.SendAsync("GET");
+        Assert.Equal("GET", await pair.Connection.ReadTextAsync(3));
     }
 
     [Fact]
@@ -109,7 +156,7 @@ public sealed class FirstExchangeTests
         await using var moved = pair.Adopt(released!, isBetween: true);
 
         var read = Read(moved);
-        Assert.True(moved.Want(static _ => ValueTask.CompletedTask));
+        Assert.True(moved.Want(static _ => ValueTask.CompletedTask, out _));
         Assert.True((await read).IsCanceled);
         moved.Transport.Input.AdvanceTo((await read).Buffer.Start);
         Assert.True((await Read(moved)).IsCompleted);
@@ -129,7 +176,7 @@ public sealed class FirstExchangeTests
 
     private static Task<ReadResult> Read(HandoffConnection connection) => connection.Transport.Input.ReadAsync(Cancel).AsTask().OrHang();
 
-    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask);
+    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask, out _);
 
     private sealed class Server(HandoffConnection connection) : IConnectionLifetimeNotificationFeature
     {

@@ -171,7 +171,7 @@ public sealed class HandOffTests
 
     private static IConnectionHandoffFeature Feature(ConnectionPair pair) => pair.Connection.Features.Get<IConnectionHandoffFeature>()!;
 
-    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask);
+    private static bool Want(ConnectionPair pair) => pair.Connection.Want(static _ => ValueTask.CompletedTask, out _);
 
     private sealed class DuplexPipe : IDuplexPipe
     {

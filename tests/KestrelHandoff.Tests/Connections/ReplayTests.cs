@@ -31,7 +31,7 @@ public sealed class ReplayTests
         pair.Connection.BeginExchange();
         await pair.WriteAsync("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
         pair.Connection.EndExchange(isWhole: true);
-        pair.Connection.Want(static _ => ValueTask.CompletedTask);
+        pair.Connection.Want(static _ => ValueTask.CompletedTask, out _);
         _ = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).OrHang();
         Assert.False(pair.Connection.IsHeld);
     }
@@ -83,7 +83,7 @@ public sealed class ReplayTests
         var read = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
         await pair.WriteAsync(Head);
         await read.OrHang();
-        Assert.False(pair.Connection.Want(static _ => ValueTask.CompletedTask)); // what the server has seen it would never be done with
+        Assert.False(pair.Connection.Want(static _ => ValueTask.CompletedTask, out _)); // what the server has seen it would never be done with
     }
 
     [Fact]
@@ -94,7 +94,7 @@ public sealed class ReplayTests
         await pair.Connection.ReadTextAsync(Request.Length);
         pair.Connection.Speak(new Messages());
         _ = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
-        Assert.True(pair.Connection.Want(static _ => ValueTask.CompletedTask));
+        Assert.True(pair.Connection.Want(static _ => ValueTask.CompletedTask, out _));
         replays.Answered.SetResult(true);
         using var released = await pair.ReleaseAsync();
         Assert.Equal("frames", Encoding.ASCII.GetString(released!.Leftover.Span));

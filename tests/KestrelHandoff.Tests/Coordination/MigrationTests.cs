@@ -38,6 +38,25 @@ public sealed class MigrationTests : IAsyncDisposable
         client.Dispose();
     }
 
+    /// <summary>What is to be given is not all given before the server has come to its read.</summary>
+    [Fact]
+    public async Task Begin_ServerHasNotReadYet_IsNotSettledBefore()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        using var client = await Clients.ConnectAsync(listener.EndPoint);
+        var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        connection.Origin!.HasExchanges = true;
+        _migration.Begin(new(SentAsync, _ => Task.FromResult(new Migrated(1))), new Dictionary<string, string> { [listener.Name] = listener.Name });
+        var settled = _migration.WhenSettledAsync(Cancel);
+        Assert.False(settled.IsCompleted);
+
+        Assert.True((await connection.Transport.Input.ReadAsync(Cancel).AsTask().OrHang()).IsCanceled);
+        await connection.DisposeAsync().OrHang();
+
+        await settled.OrHang();
+        Assert.Equal((1, 0, 0), (_migration.Count, _migration.Kept, _registry.Count));
+    }
+
     public static TheoryData<string> ReasonsToKeep => ["not sent", "too long", "gone", "refused"];
 
     [Theory]

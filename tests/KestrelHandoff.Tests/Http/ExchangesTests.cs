@@ -79,7 +79,7 @@ public sealed class ExchangesTests : IAsyncDisposable
         var held = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
         using var client = await ServeAsync(async context =>
         {
-            context.Response.OnCompleted(async () => held.SetResult((await _connection.Task).Want(static _ => ValueTask.CompletedTask)));
+            context.Response.OnCompleted(async () => held.SetResult((await _connection.Task).Want(static _ => ValueTask.CompletedTask, out _)));
             var stream = await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync();
             _ = stream.ReadAsync(new byte[1], context.RequestAborted).AsTask();
         });
@@ -120,11 +120,13 @@ public sealed class ExchangesTests : IAsyncDisposable
     private async Task AssertMovesAsync()
     {
         var taken = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-        (await _connection.Task.OrHang()).Want(connection =>
-        {
-            taken.SetResult(connection.IsHeld);
-            return ValueTask.CompletedTask;
-        });
+        (await _connection.Task.OrHang()).Want(
+            connection =>
+            {
+                taken.SetResult(connection.IsHeld);
+                return ValueTask.CompletedTask;
+            },
+            out _);
         Assert.True(await taken.Task.OrHang());
     }
 
