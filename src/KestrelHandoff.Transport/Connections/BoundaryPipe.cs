@@ -16,17 +16,12 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     public PipeReader Inner => input;
 
     /// <summary>A read is under way, or its result was not advanced over.</summary>
-    public bool IsReading { get; private set; }
+    public bool IsReading { get; set; }
 
     /// <summary>The server has ended a read of its own.</summary>
     public bool IsReadCanceled { get; private set; }
 
-    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
-    {
-        var read = connection.ReadAsync(input, cancellationToken);
-        IsReading |= !connection.IsReadMadeUp;
-        return read;
-    }
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => connection.ReadAsync(input, cancellationToken);
 
     public override bool TryRead(out ReadResult result)
     {

@@ -17,7 +17,7 @@ internal sealed partial class HandoffConnection
     private bool _isRead; // something was consumed before that
     private byte _itemsOfMiddleware; // which its like in the successor makes again
     private bool _isBetween; // no byte of the next exchange was seen
-    private volatile bool _isUntouched; // nothing was received or sent
+    private volatile bool _isUntouched; // the server has seen nothing of what was received, and nothing was sent
     private volatile bool _isWanted;
     private volatile bool _isHeld;
 
@@ -27,7 +27,7 @@ internal sealed partial class HandoffConnection
     /// <summary>The server has a result that is not the pipe's.</summary>
     public bool IsReadMadeUp { get; private set; }
 
-    /// <summary><see cref="Want"/> has said that it comes.</summary>
+    /// <summary><see cref="Want"/> or <see cref="Await"/> has said that it comes.</summary>
     public bool IsAwaited { get; private set; }
 
     /// <summary>It is new, and no other instance has served it.</summary>
@@ -101,6 +101,26 @@ internal sealed partial class HandoffConnection
         return isHeld;
     }
 
+    /// <summary>Whether to wait for it, though its server is busy: it is wanted, and comes with the end of a request. True once, as of <see cref="Want"/>.</summary>
+    public bool Await()
+    {
+        lock (_stopReceiving)
+        {
+            var isAwaited = !IsAwaited && !_disposed && (_isHeld || (_isWanted && _isHttp && _messages is null && CanMove));
+            IsAwaited |= isAwaited;
+            return isAwaited;
+        }
+    }
+
+    /// <summary>Nobody takes it any more: unless it is held by now it stays, and its server goes on.</summary>
+    public void Unwant()
+    {
+        lock (_stopReceiving)
+        {
+            _isWanted &= _isHeld;
+        }
+    }
+
     /// <summary>A read of the server.</summary>
     internal ValueTask<ReadResult> ReadAsync(PipeReader input, CancellationToken cancellationToken)
     {
@@ -119,10 +139,15 @@ internal sealed partial class HandoffConnection
             if (!_isWanted || !TryHoldNeedsLock())
             {
                 var read = input.ReadAsync(cancellationToken);
+                _ownTransport.IsReading = true;
                 _isParked = !read.IsCompleted;
+                if (read.IsCompleted)
+                {
+                    Touch();
+                }
+
                 return read;
             }
-
         }
 
         var made = _messages is null or { IsOneWay: true } ? CanceledRead() : NoRead();
@@ -154,15 +179,16 @@ internal sealed partial class HandoffConnection
     {
         lock (_stopReceiving)
         {
-            _isParked = false;
             if (_isHeld)
             {
+                _isParked = false;
                 flush = default;
                 return false;
             }
 
-            if (!_isWanted || !WillBeHeldNeedsLock)
+            if (_isParked)
             {
+                _isParked = false;
                 Touch();
             }
 
@@ -246,6 +272,7 @@ internal sealed partial class HandoffConnection
     {
         await _receiving;
         _input.Complete();
+        _ownTransport.IsReading = true;
         return await input.ReadAsync();
     }
 }

@@ -15,11 +15,13 @@ internal sealed class Drain(
     InstanceState state,
     Lineage lineage,
     DrainProgress progress,
-    Deadlines deadlines,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
     ILogger<Drain> logger) : IDisposable
 {
+    /// <summary>With a client that does not read, or a handler that does not end: the host stops, and everything in flight has only so long.</summary>
+    private static readonly TimeSpan LastPatience = TimeSpan.FromSeconds(1);
+
     private readonly CancellationTokenSource _stopping = new(); // cancelled when the host stops
     private Task _draining = Task.CompletedTask;
 
@@ -35,7 +37,7 @@ internal sealed class Drain(
     /// <param name="tellAsync">The way to the instance that serves; null if it does not listen.</param>
     public void Begin(TellAsync? tellAsync) => _draining = RunAsync(tellAsync);
 
-    /// <summary>The host stops, and with it the drain, but for what is on its way to the other instance: a server that stops would close it.</summary>
+    /// <summary>The host stops, and with it the drain. What can still go to the other instance goes first: a server that stops would close it.</summary>
     public async Task StopAsync()
     {
         await _stopping.CancelAsync();
@@ -57,11 +59,14 @@ internal sealed class Drain(
             await Task.WhenAny(WhenGoneAsync(), end);
             if (_stopping.IsCancellationRequested)
             {
-                await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), deadlines.HalfOf(HandoffStep.Exchange, CancellationToken.None));
+                migration.AwaitBusy();
+                await WhenSettledAsync();
             }
 
-            await stop.CancelAsync();
+            migration.End();
+            await WhenSettledAsync(); // what was held in the last moment
             migration.GiveUp();
+            await stop.CancelAsync();
             await Task.WhenAll(telling, saying);
             state.Move(HandoffSignal.Drained);
             var last = progress.Read(isOver: true);
@@ -76,6 +81,8 @@ internal sealed class Drain(
             lifetime.StopApplication(); // an instance without listeners must not stay, whatever a logger throws
         }
     }
+
+    private async Task WhenSettledAsync() => await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(LastPatience, time));
 
     private async Task WhenGoneAsync()
     {

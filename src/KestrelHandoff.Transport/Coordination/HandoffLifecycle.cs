@@ -18,6 +18,7 @@ internal sealed class HandoffLifecycle(
     SignOfLife signOfLife,
     Withdrawal withdrawal,
     HandoffCoordinator coordinator,
+    Recall recall,
     Drain drain,
     ControlServer control,
     IHostApplicationLifetime lifetime,
@@ -68,6 +69,7 @@ internal sealed class HandoffLifecycle(
 
         // Before the server stops, which may take long: an instance that is started meanwhile must find nobody rather than one that leaves.
         await control.DisposeAsync();
+        recall.Stop();
         await drain.StopAsync().WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

@@ -69,7 +69,26 @@ internal sealed class Migration(
     /// <summary>Returns when no connection is on its way any more.</summary>
     public Task WhenSettledAsync(CancellationToken cancellationToken) => _unsettled.WhenFewerAsync(1, cancellationToken);
 
-    /// <summary>The time is up: what is not sent by now is closed.</summary>
+    /// <summary>The host stops soon: those that are busy are waited for as well, see <see cref="WhenSettledAsync"/>.</summary>
+    public void AwaitBusy()
+    {
+        foreach (var connection in registry.Snapshot())
+        {
+            if (connection.Await())
+            {
+                _unsettled.Add();
+            }
+        }
+    }
+
+    /// <summary>No more is taken: what is not held by now is served here to its end.</summary>
+    public void End()
+    {
+        _isOver = true;
+        registry.Snapshot().ForEach(connection => connection.Unwant());
+    }
+
+    /// <summary>The time is up: what is held and not sent by now is closed.</summary>
     public void GiveUp()
     {
         _giveUp.Cancel();
@@ -90,7 +109,7 @@ internal sealed class Migration(
         try
         {
             var size = FirstGroup;
-            for (var start = 0; start < all.Length; start += size, size = Math.Min(size * 2, Libc.MaxDescriptors))
+            for (var start = 0; start < all.Length && !_isOver; start += size, size = Math.Min(size * 2, Libc.MaxDescriptors))
             {
                 foreach (var connection in all.AsSpan(start, Math.Min(size, all.Length - start)))
                 {
@@ -122,6 +141,11 @@ internal sealed class Migration(
         if (!isAwaited)
         {
             _unsettled.Settle(1);
+        }
+
+        if (_isOver)
+        {
+            connection.Unwant(); // it was over meanwhile
         }
     }
 

@@ -69,7 +69,7 @@ internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Dea
 
         var (said, _) = await deadlines.ExpectAsync<Checked>(token => answer.WaitAsync(token), HandoffStep.Exchange, CancellationToken.None);
         handoff.SuccessorConnections = said.Connections;
-        if (said.Fault is { } fault)
+        if (said.Fault is { } fault && !ending.IsCancellationRequested) // nobody else serves
         {
             throw new HandoffException(HandoffFailure.Unhealthy, $"The successor was not well during its probation: {fault}");
         }

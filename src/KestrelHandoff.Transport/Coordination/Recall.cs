@@ -7,10 +7,17 @@ namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>The giving side of a roll-back: takes back, from a successor that lives but must not serve, what it has accepted.</summary>
 internal sealed class Recall(
-    IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Lineage lineage, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger)
+    IOptions<SocketHandoffOptions> options, SuccessorLauncher launcher, Arrivals arrivals, Lineage lineage, Deadlines deadlines, TimeProvider time, ILogger<Recall> logger) : IDisposable
 {
     // HostOptions.ShutdownTimeout by default: what the successor's host has after its drain for what is then in flight
     private static readonly TimeSpan HostShutdown = TimeSpan.FromSeconds(30);
+
+    private readonly CancellationTokenSource _stopping = new(); // cancelled when the host stops
+
+    /// <summary>The host stops: what a successor still gave back would be closed. It sees the end of the line, and serves that itself.</summary>
+    public void Stop() => _stopping.Cancel();
+
+    public void Dispose() => _stopping.Dispose();
 
     /// <summary>Tells the successor to go, after this instance has begun to accept again, and counts what comes back at once; more follows until it has exited.</summary>
     /// <exception cref="Exception">It is gone, or does not do as it is told.</exception>
@@ -48,10 +55,17 @@ internal sealed class Recall(
         try
         {
             using var limit = new CancellationTokenSource(options.Value.DrainTimeout + HostShutdown + options.Value.ExchangeTimeout, time);
+            using var end = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _stopping.Token);
             while (true)
             {
-                await NextAsync(channel, member, limit.Token);
+                await NextAsync(channel, member, end.Token);
             }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            channel.Dispose();
+            lineage.Remove(member, hasRetired: false);
+            return; // it goes by itself
         }
         catch (Exception e) when (PeerGone.Is(e))
         {

@@ -35,7 +35,7 @@ internal sealed class Withdrawal(
                 token => ReadAnswerAsync(line, token)), names);
             await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), deadlines.HalfOf(HandoffStep.Exchange, cancellationToken));
             await deadlines.RunAsync(
-                HandoffStep.Exchange, "Sending RolledBack", token => line.AnswerAsync(new RolledBack(migration.Count), token), cancellationToken);
+                HandoffStep.Exchange, "Sending RolledBack", token => line.AnswerAsync(new RolledBack(migration.Count), token), CancellationToken.None); // else we are killed
         }
         catch (Exception e)
         {

@@ -50,6 +50,20 @@ public sealed class FirstExchangeTests
     }
 
     [Fact]
+    public async Task Want_ClientHasSpokenAndTheServerHasNotReadIt_IsTakenWithThat()
+    {
+        await using var pair = await CreateAsync();
+        await pair.SendAsync("GET");
+        await Poll.UntilAsync(() => Task.FromResult(pair.Connection.Socket.Available == 0));
+        pair.Connection.Want(static _ => ValueTask.CompletedTask, out var isAwaited);
+        Assert.True(isAwaited);
+        Assert.True((await Read(pair)).IsCanceled);
+        using var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        Assert.Equal("GET", Encoding.ASCII.GetString(released.Leftover.Span) + await released.Socket.ReceiveTextAsync(3 - released.Leftover.Length));
+    }
+
+    [Fact]
     public async Task Want_Again_IsAwaitedOnce()
     {
         await using var pair = await CreateAsync();

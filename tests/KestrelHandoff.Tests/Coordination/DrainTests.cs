@@ -1,4 +1,5 @@
 using KestrelHandoff.Tests.Listeners;
+using KestrelHandoff.Tests.Support;
 using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
@@ -17,19 +18,28 @@ public sealed class DrainTests : IAsyncDisposable
         .AddLogging()
         .AddMetrics()
         .AddHandoffTransport()
-        .AddSingleton<IHostApplicationLifetime, Lifetime>()
+        .AddSingleton<IHostApplicationLifetime, IdleLifetime>()
+        .AddSingleton<TimeProvider>(new ShiftingTime())
         .BuildServiceProvider();
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
+    public static TheoryData<string> StatesBeforeTheNextRead => ["not read yet", "in flight"];
+
     /// <summary>A server that stops would close such a connection, and its client has sent a request, perhaps.</summary>
-    [Fact]
-    public async Task Stop_ServerHasNotReadFromAConnectionYet_ItMovesBeforeTheDrainIsOver()
+    [Theory]
+    [MemberData(nameof(StatesBeforeTheNextRead))]
+    public async Task Stop_ServerHasNotComeToItsNextRead_TheConnectionMovesBeforeTheDrainIsOver(string state)
     {
         var listener = (HandoffListener)await _services.GetRequiredService<IConnectionListenerFactory>().BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
         using var client = await Clients.ConnectAsync(listener.EndPoint);
         await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
         connection.Origin!.HasExchanges = true;
+        if (state == "in flight")
+        {
+            connection.BeginExchange();
+        }
+
         var migration = _services.GetRequiredService<Migration>();
         migration.Begin(
             new((_, _, _) => Task.CompletedTask, _ => Task.FromResult(new Migrated(1))),
@@ -39,6 +49,11 @@ public sealed class DrainTests : IAsyncDisposable
 
         var over = drain.StopAsync();
         Assert.False(over.IsCompleted);
+        if (state == "in flight")
+        {
+            connection.EndExchange(isWhole: true);
+        }
+
         Assert.True((await connection.Transport.Input.ReadAsync(Cancel).AsTask().OrHang()).IsCanceled);
         await connection.DisposeAsync().OrHang();
 
@@ -54,18 +69,5 @@ public sealed class DrainTests : IAsyncDisposable
         }
 
         await _services.DisposeAsync();
-    }
-
-    private sealed class Lifetime : IHostApplicationLifetime
-    {
-        public CancellationToken ApplicationStarted => default;
-
-        public CancellationToken ApplicationStopping => default;
-
-        public CancellationToken ApplicationStopped => default;
-
-        public void StopApplication()
-        {
-        }
     }
 }

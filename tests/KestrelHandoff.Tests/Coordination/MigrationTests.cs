@@ -46,7 +46,7 @@ public sealed class MigrationTests : IAsyncDisposable
         using var client = await Clients.ConnectAsync(listener.EndPoint);
         var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
         connection.Origin!.HasExchanges = true;
-        _migration.Begin(new(SentAsync, _ => Task.FromResult(new Migrated(1))), new Dictionary<string, string> { [listener.Name] = listener.Name });
+        _migration.Begin(new(SentAsync, _ => Task.FromResult(new Migrated(1))), Names(listener));
         var settled = _migration.WhenSettledAsync(Cancel);
         Assert.False(settled.IsCompleted);
 
@@ -100,22 +100,65 @@ public sealed class MigrationTests : IAsyncDisposable
         Assert.Equal((0, 0), (_migration.Count, _registry.Count));
     }
 
+    /// <summary>A handler that would let its connection go now has nobody to let it go to.</summary>
     [Fact]
-    public async Task GiveUp_ConnectionIsHeldAfterwards_SendsWhatItHasAndFin()
+    public async Task End_ConnectionIsNotHeldYet_StaysAndIsServedOn()
     {
         var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
         using var client = await Clients.ConnectAsync(listener.EndPoint);
         await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
-        _migration.Begin(new(SentAsync, NeverAsync), new Dictionary<string, string> { [listener.Name] = listener.Name });
+        _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
+        _migration.End();
+
+        Assert.False(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
+
+        await connection.WriteAsync("on");
+        Assert.Equal("on", await client.ReceiveTextAsync(2));
+    }
+
+    /// <summary>It would be closed after an answer that does not say so.</summary>
+    [Fact]
+    public async Task End_RequestIsInFlight_TheNextIsServedHere()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        using var client = await Clients.ConnectAsync(listener.EndPoint);
+        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        connection.BeginExchange();
+        _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
+        _migration.End();
+        connection.EndExchange(isWhole: true);
+
+        var next = connection.ReadTextAsync(3);
+        await client.SendAsync("GET"u8.ToArray(), SocketFlags.None).OrHang();
+        Assert.Equal("GET", await next);
+    }
+
+    [Fact]
+    public async Task End_NotAllHaveBeenAsked_TheOthersStay()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        var clients = new List<Socket>();
+        var connections = new List<HandoffConnection>();
+        for (var i = 0; i < 4; i++)
+        {
+            clients.Add(await Clients.ConnectAsync(listener.EndPoint));
+            connections.Add((HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!);
+            connections[i].Origin!.HasExchanges = true;
+            _ = connections[i].Transport.Input.ReadAsync(Cancel).AsTask();
+        }
+
+        _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
+        var held = connections.FindAll(connection => connection.IsHeld);
+        Assert.Equal(2, held.Count); // the next wait for these, or for a timer
+        _migration.End();
         _migration.GiveUp();
-        await connection.WriteAsync("last");
-
-        Assert.True(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
-        await connection.DisposeAsync().OrHang();
-
-        Assert.Equal("last", await client.ReceiveTextAsync(4));
-        Assert.Empty(await client.ReceiveToEndAsync());
+        held.ForEach(connection => connection.Transport.Input.AdvanceTo(default));
+        await Task.WhenAll(held.Select(connection => connection.DisposeAsync().AsTask())).OrHang();
         await _migration.WhenSettledAsync(Cancel).OrHang();
+
+        Assert.Equal(held, connections.FindAll(connection => connection.IsHeld));
+        await Task.WhenAll(connections.Select(connection => connection.DisposeAsync().AsTask())).OrHang();
+        clients.ForEach(client => client.Dispose());
     }
 
     [Fact]
@@ -140,6 +183,8 @@ public sealed class MigrationTests : IAsyncDisposable
         _connections.Dispose();
     }
 
+    private static Dictionary<string, string> Names(HandoffListener listener) => new() { [listener.Name] = listener.Name };
+
     private static Task SentAsync(Migrate migrate, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> descriptors, CancellationToken cancellationToken) => Task.CompletedTask;
 
     private static Task<Migrated> NeverAsync(CancellationToken cancellationToken) => throw new InvalidOperationException("Nothing was sent that could be answered.");
@@ -156,7 +201,7 @@ public sealed class MigrationTests : IAsyncDisposable
         var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
         var client = await Clients.ConnectAsync(listener.EndPoint);
         var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
-        _migration.Begin(line, new Dictionary<string, string> { [listener.Name] = listener.Name });
+        _migration.Begin(line, Names(listener));
         Assert.True(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
         return (listener, client, connection);
     }

@@ -11,8 +11,16 @@ public sealed class RecallTests : IDisposable
 {
     private readonly SocketPair _pair = new();
     private readonly ControlChannel _predecessor, _successor;
+    private readonly Lineage _lineage = new(TimeProvider.System);
+    private readonly Recall _recall;
 
-    public RecallTests() => (_predecessor, _successor) = (new(_pair.Near), new(_pair.Far));
+    public RecallTests()
+    {
+        (_predecessor, _successor) = (new(_pair.Near), new(_pair.Far));
+        var options = Options.Create(new SocketHandoffOptions());
+        _recall = new(
+            options, launcher: null!, arrivals: null!, _lineage, new Deadlines(options, TimeProvider.System), TimeProvider.System, NullLogger<Recall>.Instance);
+    }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -20,27 +28,42 @@ public sealed class RecallTests : IDisposable
     [Fact]
     public async Task Begin_WhatTheSuccessorSaidBeforeItHeardCrosses_IsNoReasonToKillIt()
     {
-        var options = Options.Create(new SocketHandoffOptions());
-        var lineage = new Lineage(TimeProvider.System);
-        var recall = new Recall(
-            options, launcher: null!, arrivals: null!, lineage, new Deadlines(options, TimeProvider.System), TimeProvider.System, NullLogger<Recall>.Instance);
         ControlMessage[] said = [new Checked(1) { Fault = "ill" }, new Abort("This instance is being stopped."), new RolledBack(0)];
         foreach (var message in said)
         {
             await _successor.SendAsync(message, Cancel).OrHang();
         }
 
-        await recall.BeginAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_predecessor, new Hello(1, 1, 42)), new InvalidOperationException("ill")).OrHang();
+        await BeginAsync();
 
         using var heard = await _successor.ReceiveAsync(Cancel).OrHang();
         Assert.Equal("ill", Assert.IsType<RollBack>(heard!.Message).Detail);
-        Assert.Equal(42, Assert.Single(lineage.Draining).ProcessId);
+        Assert.Equal(42, Assert.Single(_lineage.Draining).ProcessId);
+    }
+
+    /// <summary>Whatever came now would be closed with the host.</summary>
+    [Fact]
+    public async Task Stop_SuccessorStillDrains_SeesTheEndOfTheLine()
+    {
+        await _successor.SendAsync(new RolledBack(0), Cancel).OrHang();
+        await BeginAsync();
+        using var heard = await _successor.ReceiveAsync(Cancel).OrHang();
+
+        _recall.Stop();
+
+        Assert.Null(await _successor.ReceiveAsync(Cancel).OrHang());
+        await _lineage.WhenNone().OrHang();
+        Assert.Null(_lineage.LastRetired);
     }
 
     public void Dispose()
     {
+        _recall.Dispose();
         _predecessor.Dispose();
         _successor.Dispose();
         _pair.Dispose();
     }
+
+    private Task BeginAsync() =>
+        _recall.BeginAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_predecessor, new Hello(1, 1, 42)), new InvalidOperationException("ill")).OrHang();
 }
