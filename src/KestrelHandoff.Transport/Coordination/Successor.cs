@@ -187,6 +187,7 @@ internal sealed class Successor(
                     await signOfLife.EnsureGoneAsync(cancellationToken);
                     Activate();
                     listeners.TakePaths();
+                    _line!.Close();
                     return (null, true);
                 default:
                     throw new ControlException(

@@ -42,7 +42,14 @@ internal sealed class ControlProxy : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _listener.Dispose();
-        await _running.OrHang().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        try
+        {
+            await _running.OrHang(); // to the end of both sides: neither leaves its own open
+        }
+        catch (SocketException)
+        {
+            // nobody came
+        }
     }
 
     private async Task RunAsync()
