@@ -28,6 +28,19 @@ internal sealed partial class HandoffConnection
 
     private async Task ReceiveAfterReplayAsync(ReplayedOutput replayed, ReadOnlyMemory<byte> request, ReadOnlyMemory<byte> received)
     {
+        try
+        {
+            await ReplayAsync(replayed, request, received);
+        }
+        catch (Exception e)
+        {
+            EndInput(Unexpected(e)); // aborted, and its socket closed, before a receive began
+            FireConnectionClosed();
+        }
+    }
+
+    private async Task ReplayAsync(ReplayedOutput replayed, ReadOnlyMemory<byte> request, ReadOnlyMemory<byte> received)
+    {
         await _input.WriteAsync(request); // the server has not been given the connection yet: nobody reads, and nobody can hold it
 
         // What came before is the server's first, whatever has become of the client.

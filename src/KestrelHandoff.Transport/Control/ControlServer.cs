@@ -65,12 +65,12 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
         {
             using var wake = CancellationTokenSource.CreateLinkedTokenSource(stop);
             var accepting = socket.AcceptAsync(wake.Token);
-            do
+            ControlSocket? restored = null;
+            while (restored is null && await Task.WhenAny(accepting, Task.Delay(Look, time, wake.Token)) != accepting && !stop.IsCancellationRequested)
             {
                 // The same accept from look to look: the runtime would keep each one that is cancelled until somebody connects.
-                await Task.WhenAny(accepting, Task.Delay(Look, time, wake.Token));
+                restored = File.Exists(socket.Path) ? null : Restore(socket.Path);
             }
-            while (!accepting.IsCompleted && File.Exists(socket.Path));
 
             await wake.CancelAsync();
             try
@@ -79,34 +79,36 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
             }
             catch (OperationCanceledException)
             {
-                if (!stop.IsCancellationRequested)
-                {
-                    socket = Restore(socket);
-                }
+                // stopped, or nobody can connect there any more
             }
             catch (SocketException e)
             {
                 Log.ControlAcceptFailed(logger, socket.Path, e);
                 await Task.Delay(PauseAfterFault, TimeProvider.System, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
+
+            if (restored is not null)
+            {
+                socket.Release();
+                _socket = socket = restored;
+            }
         }
     }
 
     /// <summary>Somebody has deleted the path: no successor would find this instance.</summary>
-    private ControlSocket Restore(ControlSocket deleted)
+    /// <returns>The new one; null if it cannot be made now.</returns>
+    private ControlSocket? Restore(string path)
     {
         try
         {
-            var restored = ControlSocket.Bind(deleted.Path);
-            deleted.Release();
-            _socket = restored;
-            Log.ControlRestored(logger, restored.Path);
+            var restored = ControlSocket.Bind(path);
+            Log.ControlRestored(logger, path);
             return restored;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
-            Log.NoControlSocket(logger, deleted.Path, e);
-            return deleted;
+            Log.NoControlSocket(logger, path, e);
+            return null;
         }
     }
 

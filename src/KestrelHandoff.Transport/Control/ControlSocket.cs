@@ -62,6 +62,7 @@ internal sealed class ControlSocket : IDisposable
         var unfinished = System.IO.Path.Combine(directory, $".{Convert.ToHexStringLower(Libc.RandomBytes(2))}");
         CheckLength(path, path);
         CheckLength(path, unfinished);
+        ListenerDescriptor? listener = null;
         try
         {
             if (File.Exists(path) && !Libc.Status(path).IsSocket)
@@ -74,19 +75,20 @@ internal sealed class ControlSocket : IDisposable
             Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
             File.SetUnixFileMode(unfinished, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             socket.Listen(Backlog);
-            var listener = ListenerDescriptor.Bound("control", Libc.Duplicate(socket.SafeHandle));
+            listener = ListenerDescriptor.Bound("control", Libc.Duplicate(socket.SafeHandle));
             File.Move(unfinished, path, overwrite: true);
             listener.OwnedPath = path;
             return new ControlSocket(path, listener);
         }
-        catch (SocketException e)
+        catch (Exception e)
         {
+            listener?.Dispose();
             File.Delete(unfinished);
-            throw new IOException($"The control socket '{path}' cannot be made: {e.Message}", e);
-        }
-        catch
-        {
-            File.Delete(unfinished);
+            if (e is SocketException)
+            {
+                throw new IOException($"The control socket '{path}' cannot be made: {e.Message}", e);
+            }
+
             throw;
         }
     }

@@ -148,9 +148,14 @@ internal sealed class HandoffCoordinator(
         }
         catch (Exception e)
         {
-            var failure = await restoration.RunAsync(handoff, e, isStopped: _stopping.IsCancellationRequested); // which is in that phase
-            state.Left -= handoff.Passed;
-            throw failure;
+            try
+            {
+                throw await restoration.RunAsync(handoff, e, isStopped: _stopping.IsCancellationRequested);
+            }
+            finally
+            {
+                state.Left -= handoff.Passed; // not before: the restoration is in that phase
+            }
         }
 
         // The successor is confirmed: whatever goes wrong from here on, it serves and this instance leaves.

@@ -52,6 +52,7 @@ internal sealed class Recall(
     /// <summary>Takes what else comes, while the successor drains.</summary>
     private async Task FinishAsync(Handoff handoff, ControlChannel channel, Lineage.Member member)
     {
+        var hasRetired = true;
         try
         {
             using var limit = new CancellationTokenSource(options.Value.DrainTimeout + HostShutdown + options.Value.ExchangeTimeout, time);
@@ -63,9 +64,7 @@ internal sealed class Recall(
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
-            channel.Dispose();
-            lineage.Remove(member, hasRetired: false);
-            return; // it goes by itself
+            hasRetired = false; // it goes by itself
         }
         catch (Exception e) when (PeerGone.Is(e))
         {
@@ -75,11 +74,19 @@ internal sealed class Recall(
         {
             Log.NotReturned(logger, handoff.Id, e);
         }
+        finally
+        {
+            channel.Dispose();
+            lineage.Remove(member, hasRetired);
+        }
+
+        if (!hasRetired)
+        {
+            return;
+        }
 
         try
         {
-            channel.Dispose();
-            lineage.Remove(member, hasRetired: true);
             await launcher.EndProcessAsync(handoff, mayEndByItself: true);
         }
         catch (Exception e)

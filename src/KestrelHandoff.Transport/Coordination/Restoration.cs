@@ -29,8 +29,22 @@ internal sealed class Restoration(
 
         var phase = state.Current.Phase;
         var hasClients = phase is HandoffPhase.Committing or HandoffPhase.Probation or HandoffPhase.Confirming;
-        var (isDead, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
-        predecessor.EndOffer();
+        bool isDead;
+        int? exitCode;
+        try
+        {
+            (isDead, exitCode) = await RemoveSuccessorAsync(handoff, e, hasClients);
+        }
+        catch
+        {
+            state.Move(HandoffSignal.Failed); // a logger that throws: in this phase the instance would stay for ever
+            throw;
+        }
+        finally
+        {
+            predecessor.EndOffer();
+        }
+
         var (failure, detail) = e switch
         {
             HandoffException known => (known.Failure, known.Message),
@@ -97,7 +111,7 @@ internal sealed class Restoration(
         }
         catch (Exception e)
         {
-            Log.NotRemoved(logger, handoff.Id, e); // and go on: in this phase the instance would stay for ever
+            Log.NotRemoved(logger, handoff.Id, e);
             return default;
         }
     }

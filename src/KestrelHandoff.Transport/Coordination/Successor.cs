@@ -134,19 +134,29 @@ internal sealed class Successor(
     /// <summary>The predecessor is gone before it had said anything about it: what it left is this instance's.</summary>
     public void Inherit()
     {
-        Settle();
+        Settle(isAlone: true);
         listeners.TakePaths();
     }
 
     /// <summary>This instance is here to stay: it loses the marks of its start, and closes what it has no use for.</summary>
-    private void Settle()
+    /// <param name="isAlone">Nobody else could serve.</param>
+    private void Settle(bool isAlone)
     {
-        StartupPriority.Restore(Priority);
-        if (_streams is [var output, var error])
+        try
         {
-            StandardStreams.Replace(output, error);
-            output.Dispose();
-            error.Dispose();
+            StartupPriority.Restore(Priority);
+            if (_streams is [var output, var error])
+            {
+                StandardStreams.Replace(output, error);
+            }
+        }
+        catch (IOException e) when (isAlone)
+        {
+            Log.NotSettled(logger, e); // EMFILE: both look into /proc
+        }
+        finally
+        {
+            Array.ForEach(_streams, stream => stream.Dispose());
         }
 
         // Out of the predecessor's session: a terminal that closes with it must not end this instance.
@@ -169,7 +179,7 @@ internal sealed class Successor(
                 case Commit:
                     // The first collection of a process takes ten times as long as the next ones: now, while no client waits for this one.
                     GC.Collect(0);
-                    Activate();
+                    Activate(isAlone: false);
                     await _line!.AnswerAsync(new Accepting(), cancellationToken);
                     break;
                 case Check:
@@ -185,7 +195,7 @@ internal sealed class Successor(
                 case null:
                     // A predecessor that gives up says Abort. One that is just gone has died, and the listeners live on here; but not if it still answers others.
                     await signOfLife.EnsureGoneAsync(cancellationToken);
-                    Activate();
+                    Activate(isAlone: true);
                     listeners.TakePaths();
                     _line!.Close();
                     return (null, true);
@@ -199,7 +209,7 @@ internal sealed class Successor(
     /// <summary>The next word; before it, once, the wish to leave.</summary>
     private async Task<ControlChannel.Received?> NextAsync(CancellationToken cancellationToken)
     {
-        if (!_hasAskedToLeave && await Task.WhenAny(_line!.Word, _mustLeave.Task.WaitAsync(cancellationToken)) != _line.Word && _mustLeave.Task.IsCompleted)
+        if (!_hasAskedToLeave && await Task.WhenAny(_line!.Word, _mustLeave.Task).WaitAsync(cancellationToken) != _line.Word)
         {
             _hasAskedToLeave = true;
             await _line.AnswerAsync(new Abort("This instance is being stopped."), cancellationToken);
@@ -210,7 +220,7 @@ internal sealed class Successor(
 
     /// <summary>From here this instance serves.</summary>
     /// <exception cref="OperationCanceledException">It is being stopped: the predecessor sees the end of the line, and accepts again.</exception>
-    private void Activate()
+    private void Activate(bool isAlone)
     {
         lock (_activation)
         {
@@ -224,7 +234,7 @@ internal sealed class Successor(
                 throw new OperationCanceledException("This instance is being stopped.");
             }
 
-            Settle();
+            Settle(isAlone);
             listeners.OpenGates();
             state.Move(HandoffSignal.Committed);
         }

@@ -59,7 +59,7 @@ internal sealed class SuccessorLauncher(
     public async Task CloseAsync(Handoff handoff)
     {
         handoff.Greeted.TrySetCanceled(CancellationToken.None); // a Hello that comes now is refused
-        if (options.Value.ControlSocketPath is null)
+        if (control.Path != options.Value.ControlSocketPath)
         {
             await control.DisposeAsync(); // the private socket of this handoff
         }

@@ -101,6 +101,9 @@ internal static partial class Log
     [LoggerMessage(212, LogLevel.Warning, "Not everything this instance had accepted could be given back; what is left is served here to its end.")]
     public static partial void NotGivenBack(ILogger logger, Exception exception);
 
+    [LoggerMessage(213, LogLevel.Error, "This instance serves alone, and could not put off the marks of its start: its priority stays low, or its output is lost.")]
+    public static partial void NotSettled(ILogger logger, Exception exception);
+
     // 3xx: control socket
 
     [LoggerMessage(300, LogLevel.Warning, "Control socket: refused process {ProcessId} of uid {UserId}. {Reason}")]

@@ -13,24 +13,26 @@ internal sealed class StartupOutput
     private long _written;
 
     /// <summary>Copies until the end of <paramref name="from"/>: the successor exited, or has put other streams in its place. Closes both.</summary>
-    public async Task CopyAsync(Stream from, Stream to)
+    /// <param name="from">What the successor writes.</param>
+    /// <param name="to">This instance's own.</param>
+    /// <param name="cancellationToken">Ends it as well; nothing is thrown.</param>
+    public async Task CopyAsync(Stream from, Stream to, CancellationToken cancellationToken)
     {
         await using var source = from;
         await using var target = to;
         var buffer = new byte[4096];
-        int count;
-        while ((count = await from.ReadAsync(buffer)) > 0)
+        try
         {
-            Keep(buffer.AsSpan(0, count));
-            try
+            int count;
+            while ((count = await from.ReadAsync(buffer, cancellationToken)) > 0)
             {
-                await to.WriteAsync(buffer.AsMemory(0, count));
-                await to.FlushAsync();
+                Keep(buffer.AsSpan(0, count));
+                await TryWriteAsync(to, buffer.AsMemory(0, count));
             }
-            catch (IOException)
-            {
-                // Nobody reads this instance's output; an unread pipe would block the successor, so go on reading.
-            }
+        }
+        catch (OperationCanceledException)
+        {
+            // the successor is gone, and somebody it has started holds the other end
         }
     }
 
@@ -41,6 +43,19 @@ internal sealed class StartupOutput
             var start = (int)(_written % Kept);
             var text = _written <= Kept ? Encoding.UTF8.GetString(_ring, 0, (int)_written) : Encoding.UTF8.GetString([.. _ring[start..], .. _ring[..start]]);
             return _written <= Kept ? text : text[(text.IndexOf('\n') + 1)..];
+        }
+    }
+
+    private static async Task TryWriteAsync(Stream to, ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            await to.WriteAsync(bytes);
+            await to.FlushAsync();
+        }
+        catch (IOException)
+        {
+            // Nobody reads this instance's output; an unread pipe would block the successor, so go on reading.
         }
     }
 

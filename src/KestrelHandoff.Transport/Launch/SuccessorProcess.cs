@@ -10,6 +10,7 @@ internal sealed class SuccessorProcess : IDisposable
 
     private readonly Process _process;
     private readonly StartupOutput _output = new();
+    private readonly CancellationTokenSource _isOver = new();
     private readonly Task _copied;
 
     private SuccessorProcess(Process process, string program, Stream output, Stream error)
@@ -17,8 +18,8 @@ internal sealed class SuccessorProcess : IDisposable
         (_process, Program) = (process, program);
         ProcessId = process.Id; // the process object forgets it when it is disposed
         _copied = Task.WhenAll(
-            _output.CopyAsync(process.StandardOutput.BaseStream, output),
-            _output.CopyAsync(process.StandardError.BaseStream, error));
+            _output.CopyAsync(process.StandardOutput.BaseStream, output, _isOver.Token),
+            _output.CopyAsync(process.StandardError.BaseStream, error, _isOver.Token));
     }
 
     public int ProcessId { get; }
@@ -99,5 +100,10 @@ internal sealed class SuccessorProcess : IDisposable
         }
     }
 
-    public void Dispose() => _process.Dispose();
+    /// <summary>After its end: what it has started, and has outlived it, is not listened to.</summary>
+    public void Dispose()
+    {
+        _isOver.Cancel();
+        _process.Dispose();
+    }
 }

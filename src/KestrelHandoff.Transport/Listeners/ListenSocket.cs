@@ -35,9 +35,11 @@ internal static class ListenSocket
     private static ListenerDescriptor BindSocket(EndPoint endPoint, string name, TransportSettings settings)
     {
         var socket = settings.CreateBoundListenSocket?.Invoke(endPoint) ?? CreateBound(endPoint);
+        ListenerDescriptor descriptor;
         try
         {
             socket.Listen(settings.Backlog);
+            descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
         }
         catch
         {
@@ -45,7 +47,6 @@ internal static class ListenSocket
             throw;
         }
 
-        var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
         if (endPoint is UnixDomainSocketEndPoint)
         {
             descriptor.OwnedPath = descriptor.Path;

@@ -1,3 +1,4 @@
+using System.IO.Pipes;
 using System.Text;
 using KestrelHandoff.Transport.Launch;
 
@@ -78,6 +79,23 @@ public sealed class StartupOutputTests
         Assert.NotEmpty(_output.ToString());
     }
 
+    /// <summary>Something the successor has started outlives it, and never closes its output.</summary>
+    [Fact]
+    public async Task Copy_SuccessorIsGoneAndItsPipeIsNot_ClosesBothSides()
+    {
+        using var pipe = new AnonymousPipeServerStream(PipeDirection.Out);
+        var from = new AnonymousPipeClientStream(PipeDirection.In, pipe.ClientSafePipeHandle);
+        var to = new MemoryStream();
+        using var isOver = new CancellationTokenSource();
+        var copying = _output.CopyAsync(from, to, isOver.Token);
+
+        await isOver.CancelAsync();
+        await copying.OrHang();
+
+        Assert.Throws<ObjectDisposedException>(() => from.SafePipeHandle);
+        Assert.False(to.CanWrite);
+    }
+
     private static string Lines(int bytes)
     {
         var text = new StringBuilder();
@@ -89,7 +107,7 @@ public sealed class StartupOutputTests
         return text.ToString(text.Length - bytes, bytes);
     }
 
-    private async Task CopyAsync(string text, Stream to) => await _output.CopyAsync(new MemoryStream(Encoding.UTF8.GetBytes(text)), to).OrHang();
+    private async Task CopyAsync(string text, Stream to) => await _output.CopyAsync(new MemoryStream(Encoding.UTF8.GetBytes(text)), to, CancellationToken.None).OrHang();
 
     /// <summary>A pipe that nobody reads any more.</summary>
     private sealed class BrokenStream : MemoryStream
