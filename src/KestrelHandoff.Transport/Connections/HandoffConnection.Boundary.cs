@@ -113,11 +113,20 @@ internal sealed partial class HandoffConnection
     }
 
     /// <summary>Nobody takes it any more: unless it is held by now it stays, and its server goes on.</summary>
-    public void Unwant()
+    /// <returns>True if it was awaited, and is not any more.</returns>
+    public bool Unwant()
     {
         lock (_stopReceiving)
         {
-            _isWanted &= _isHeld;
+            if (_isHeld)
+            {
+                return false;
+            }
+
+            _isWanted = false;
+            var wasAwaited = IsAwaited && !_disposed; // else it is about to be taken, and counted off there
+            IsAwaited &= !wasAwaited;
+            return wasAwaited;
         }
     }
 

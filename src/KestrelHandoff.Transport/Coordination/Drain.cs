@@ -52,8 +52,8 @@ internal sealed class Drain(
         {
             var limit = options.Value.DrainTimeout;
             Log.Draining(logger, connections.Count, limit.TotalSeconds);
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token); // or below
-            var end = Task.Delay(limit, time, stop.Token);
+            using var stop = new CancellationTokenSource();
+            var end = Task.Delay(limit, time, _stopping.Token);
             var saying = goodbyes.SayAsync(limit, stop.Token);
             var telling = tellAsync is null ? Task.CompletedTask : progress.FollowAsync(tellAsync, stop.Token);
             await Task.WhenAny(WhenGoneAsync(), end);

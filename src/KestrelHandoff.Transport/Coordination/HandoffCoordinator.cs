@@ -178,7 +178,7 @@ internal sealed class HandoffCoordinator(
         if (successor.Hello.Capabilities.Contains(ControlProtocol.Capabilities.Connections))
         {
             migration.Begin(predecessor.FindWayToMigrate(successor.Channel), claimed.ToDictionary(name => name));
-            await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout, time, _stopping.Token));
+            await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), Task.Delay(options.Value.ExchangeTimeout, time)); // also where the host stops: till then not all have been asked
         }
         else
         {

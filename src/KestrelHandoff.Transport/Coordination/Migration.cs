@@ -85,7 +85,7 @@ internal sealed class Migration(
     public void End()
     {
         _isOver = true;
-        registry.Snapshot().ForEach(connection => connection.Unwant());
+        registry.Snapshot().ForEach(Leave);
     }
 
     /// <summary>The time is up: what is held and not sent by now is closed.</summary>
@@ -145,7 +145,19 @@ internal sealed class Migration(
 
         if (_isOver)
         {
-            connection.Unwant(); // it was over meanwhile
+            Leave(connection); // it was over meanwhile
+        }
+    }
+
+    private void Leave(HandoffConnection connection)
+    {
+        if (connection.Unwant())
+        {
+            _unsettled.Settle(1);
+        }
+        else if (connection.Await())
+        {
+            _unsettled.Add(); // held since, and its server has not got done
         }
     }
 

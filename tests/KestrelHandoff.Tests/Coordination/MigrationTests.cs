@@ -24,7 +24,7 @@ public sealed class MigrationTests : IAsyncDisposable
     {
         _connections = new(new TransportSettings(), null, _connectionLog, _registry);
         _factory = new(_table, _connections, new TransportSettings(), NullLogger<HandoffListenerFactory>.Instance, TimeProvider.System);
-        _migration = new(_registry, _connections, _table, TimeProvider.System, NullLogger<Migration>.Instance);
+        _migration = new(_registry, _connections, _table, new ShiftingTime(), NullLogger<Migration>.Instance);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -133,18 +133,54 @@ public sealed class MigrationTests : IAsyncDisposable
         Assert.Equal("GET", await next);
     }
 
+    /// <summary>It has ended one request and not come to the next, and waits for it.</summary>
+    [Fact]
+    public async Task End_ConnectionWasAwaited_IsNotAnyMore()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        using var client = await Clients.ConnectAsync(listener.EndPoint);
+        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        connection.BeginExchange();
+        _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
+        _migration.AwaitBusy();
+        var settled = _migration.WhenSettledAsync(Cancel);
+        Assert.False(settled.IsCompleted);
+
+        _migration.End();
+
+        await settled.OrHang();
+    }
+
+    /// <summary>Held in the last moment, it is on its way all the same.</summary>
+    [Fact]
+    public async Task End_HandlerHasLetItsConnectionGoAndNotEnded_IsWaitedFor()
+    {
+        var (_, client, connection) = await HoldAsync(new(SentAsync, _ => Task.FromResult(new Migrated(1))));
+        await _migration.WhenSettledAsync(Cancel).OrHang(); // nobody waits for a handler in the ordinary course
+
+        _migration.End();
+        var settled = _migration.WhenSettledAsync(Cancel);
+        Assert.False(settled.IsCompleted);
+
+        await connection.DisposeAsync().OrHang();
+        await settled.OrHang();
+        Assert.Equal(1, _migration.Count);
+        client.Dispose();
+    }
+
     [Fact]
     public async Task End_NotAllHaveBeenAsked_TheOthersStay()
     {
         var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
         var clients = new List<Socket>();
         var connections = new List<HandoffConnection>();
+        var reads = new Dictionary<HandoffConnection, Task>();
         for (var i = 0; i < 4; i++)
         {
             clients.Add(await Clients.ConnectAsync(listener.EndPoint));
             connections.Add((HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!);
             connections[i].Origin!.HasExchanges = true;
-            _ = connections[i].Transport.Input.ReadAsync(Cancel).AsTask();
+            reads[connections[i]] = connections[i].Transport.Input.ReadAsync(Cancel).AsTask();
         }
 
         _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
@@ -152,7 +188,12 @@ public sealed class MigrationTests : IAsyncDisposable
         Assert.Equal(2, held.Count); // the next wait for these, or for a timer
         _migration.End();
         _migration.GiveUp();
-        held.ForEach(connection => connection.Transport.Input.AdvanceTo(default));
+        foreach (var connection in held)
+        {
+            await reads[connection].OrHang();
+            connection.Transport.Input.AdvanceTo(default);
+        }
+
         await Task.WhenAll(held.Select(connection => connection.DisposeAsync().AsTask())).OrHang();
         await _migration.WhenSettledAsync(Cancel).OrHang();
 
