@@ -150,7 +150,7 @@ internal sealed partial class HandoffConnection
                 var read = input.ReadAsync(cancellationToken);
                 _ownTransport.IsReading = true;
                 _isParked = !read.IsCompleted;
-                if (read.IsCompleted)
+                if (!_isParked)
                 {
                     Touch();
                 }
@@ -188,16 +188,16 @@ internal sealed partial class HandoffConnection
     {
         lock (_stopReceiving)
         {
+            var wasParked = _isParked;
+            _isParked = false;
             if (_isHeld)
             {
-                _isParked = false;
                 flush = default;
                 return false;
             }
 
-            if (_isParked)
+            if (wasParked)
             {
-                _isParked = false;
                 Touch();
             }
 

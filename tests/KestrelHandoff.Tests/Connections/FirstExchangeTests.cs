@@ -41,26 +41,18 @@ public sealed class FirstExchangeTests
         await using var pair = await CreateAsync();
         Assert.False(pair.Connection.Want(static _ => ValueTask.CompletedTask, out var isAwaited));
         Assert.True(isAwaited);
-        await pair.SendAsync("GET");
-        await Poll.UntilAsync(() => Task.FromResult(pair.Connection.Socket.Available == 0));
-        Assert.True((await Read(pair)).IsCanceled);
-        using var released = await pair.ReleaseAsync();
-        Assert.NotNull(released);
-        Assert.Equal("GET", Encoding.ASCII.GetString(released.Leftover.Span) + await released.Socket.ReceiveTextAsync(3 - released.Leftover.Length));
+        await SendUnreadAsync(pair);
+        await AssertTakenWithWhatWasSentAsync(pair);
     }
 
     [Fact]
     public async Task Want_ClientHasSpokenAndTheServerHasNotReadIt_IsTakenWithThat()
     {
         await using var pair = await CreateAsync();
-        await pair.SendAsync("GET");
-        await Poll.UntilAsync(() => Task.FromResult(pair.Connection.Socket.Available == 0));
+        await SendUnreadAsync(pair);
         pair.Connection.Want(static _ => ValueTask.CompletedTask, out var isAwaited);
         Assert.True(isAwaited);
-        Assert.True((await Read(pair)).IsCanceled);
-        using var released = await pair.ReleaseAsync();
-        Assert.NotNull(released);
-        Assert.Equal("GET", Encoding.ASCII.GetString(released.Leftover.Span) + await released.Socket.ReceiveTextAsync(3 - released.Leftover.Length));
+        await AssertTakenWithWhatWasSentAsync(pair);
     }
 
     [Fact]
@@ -184,6 +176,21 @@ public sealed class FirstExchangeTests
         var pair = await ConnectionPair.CreateAsync(listenerName: "tcp:*:80");
         pair.Connection.Origin!.HasExchanges = hasExchanges;
         return pair;
+    }
+
+    /// <summary>A request that has been received, and that the server has not seen.</summary>
+    private static async Task SendUnreadAsync(ConnectionPair pair)
+    {
+        await pair.SendAsync("GET");
+        await Poll.UntilAsync(() => Task.FromResult(pair.Connection.Socket.Available == 0));
+    }
+
+    private static async Task AssertTakenWithWhatWasSentAsync(ConnectionPair pair)
+    {
+        Assert.True((await Read(pair)).IsCanceled);
+        using var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        Assert.Equal("GET", Encoding.ASCII.GetString(released.Leftover.Span) + await released.Socket.ReceiveTextAsync(3 - released.Leftover.Length));
     }
 
     private static Task<ReadResult> Read(ConnectionPair pair) => Read(pair.Connection);

@@ -1,26 +1,18 @@
 using KestrelHandoff.Tests.Listeners;
 using KestrelHandoff.Tests.Support;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using KestrelHandoff.Transport.Listeners;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 
 namespace KestrelHandoff.Tests.Coordination;
 
 /// <summary>A host that is stopped while its instance drains. The test plays Kestrel and the other instance.</summary>
 public sealed class DrainTests : IAsyncDisposable
 {
-    private readonly ServiceProvider _services = new ServiceCollection()
-        .AddLogging()
-        .AddMetrics()
-        .AddHandoffTransport()
-        .AddSingleton<IHostApplicationLifetime, IdleLifetime>()
-        .AddSingleton<TimeProvider>(new ShiftingTime())
-        .BuildServiceProvider();
+    private readonly ServiceProvider _services = TransportServices.Create(new ShiftingTime());
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

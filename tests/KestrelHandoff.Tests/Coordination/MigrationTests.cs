@@ -19,6 +19,8 @@ public sealed class MigrationTests : IAsyncDisposable
     private readonly ListenerTable _table = new(NullLogger<ListenerTable>.Instance);
     private readonly HandoffListenerFactory _factory;
     private readonly Migration _migration;
+    private readonly List<Socket> _clients = [];
+    private readonly List<HandoffConnection> _served = [];
 
     public MigrationTests()
     {
@@ -35,16 +37,13 @@ public sealed class MigrationTests : IAsyncDisposable
         var (_, client) = await GiveAsync(new(SentAsync, _ => Task.FromResult(new Migrated(1))));
         await _migration.WhenSettledAsync(Cancel).OrHang();
         Assert.Equal((1, 0, 0), (_migration.Count, _migration.Kept, _registry.Count));
-        client.Dispose();
     }
 
     /// <summary>What is to be given is not all given before the server has come to its read.</summary>
     [Fact]
     public async Task Begin_ServerHasNotReadYet_IsNotSettledBefore()
     {
-        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
-        using var client = await Clients.ConnectAsync(listener.EndPoint);
-        var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        var (listener, _, connection) = await AcceptAsync();
         connection.Origin!.HasExchanges = true;
         _migration.Begin(new(SentAsync, _ => Task.FromResult(new Migrated(1))), Names(listener));
         var settled = _migration.WhenSettledAsync(Cancel);
@@ -76,7 +75,6 @@ public sealed class MigrationTests : IAsyncDisposable
         Assert.Equal((0, 1), (_migration.Count, _migration.Kept));
         await client.SendAsync("on"u8.ToArray(), SocketFlags.None).OrHang();
         Assert.Equal("on", await kept.ReadTextAsync(2));
-        client.Dispose();
     }
 
     [Fact]
@@ -86,7 +84,6 @@ public sealed class MigrationTests : IAsyncDisposable
         await _migration.WhenSettledAsync(Cancel).OrHang();
         Assert.Equal((0, 0, 0), (_migration.Count, _migration.Kept, _registry.Count));
         Assert.Empty(await client.ReceiveToEndAsync());
-        client.Dispose();
     }
 
     [Fact]
@@ -104,9 +101,7 @@ public sealed class MigrationTests : IAsyncDisposable
     [Fact]
     public async Task End_ConnectionIsNotHeldYet_StaysAndIsServedOn()
     {
-        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
-        using var client = await Clients.ConnectAsync(listener.EndPoint);
-        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        var (listener, client, connection) = await AcceptAsync();
         _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
         _migration.End();
 
@@ -120,9 +115,7 @@ public sealed class MigrationTests : IAsyncDisposable
     [Fact]
     public async Task End_RequestIsInFlight_TheNextIsServedHere()
     {
-        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
-        using var client = await Clients.ConnectAsync(listener.EndPoint);
-        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        var (listener, client, connection) = await AcceptAsync();
         connection.BeginExchange();
         _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
         _migration.End();
@@ -133,13 +126,11 @@ public sealed class MigrationTests : IAsyncDisposable
         Assert.Equal("GET", await next);
     }
 
-    /// <summary>It has ended one request and not come to the next, and waits for it.</summary>
+    /// <summary>The end of its request was waited for, and changes nothing any more.</summary>
     [Fact]
     public async Task End_ConnectionWasAwaited_IsNotAnyMore()
     {
-        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
-        using var client = await Clients.ConnectAsync(listener.EndPoint);
-        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        var (listener, _, connection) = await AcceptAsync();
         connection.BeginExchange();
         _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
         _migration.AwaitBusy();
@@ -165,7 +156,6 @@ public sealed class MigrationTests : IAsyncDisposable
         await connection.DisposeAsync().OrHang();
         await settled.OrHang();
         Assert.Equal(1, _migration.Count);
-        client.Dispose();
     }
 
     [Fact]
@@ -205,9 +195,7 @@ public sealed class MigrationTests : IAsyncDisposable
     [Fact]
     public async Task GiveUp_ConnectionIsNotHeld_IsLeftToItsServer()
     {
-        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
-        using var client = await Clients.ConnectAsync(listener.EndPoint);
-        await using var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        var (_, client, connection) = await AcceptAsync();
         _migration.GiveUp();
         await connection.WriteAsync("on");
         Assert.Equal("on", await client.ReceiveTextAsync(2));
@@ -215,6 +203,8 @@ public sealed class MigrationTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Task.WhenAll(_served.Select(connection => connection.DisposeAsync().AsTask())).OrHang();
+        _clients.ForEach(client => client.Dispose());
         _migration.Dispose();
         foreach (var listener in _table.Listeners)
         {
@@ -239,11 +229,18 @@ public sealed class MigrationTests : IAsyncDisposable
 
     private async Task<(HandoffListener Listener, Socket Client, HandoffConnection Connection)> HoldAsync(MigrationLine line)
     {
-        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
-        var client = await Clients.ConnectAsync(listener.EndPoint);
-        var connection = (HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!;
+        var (listener, client, connection) = await AcceptAsync();
         _migration.Begin(line, Names(listener));
         Assert.True(connection.Features.Get<IConnectionHandoffFeature>()!.TryHandOff());
         return (listener, client, connection);
+    }
+
+    /// <summary>One that Kestrel has been given, and not read from.</summary>
+    private async Task<(HandoffListener Listener, Socket Client, HandoffConnection Connection)> AcceptAsync()
+    {
+        var listener = (HandoffListener)await _factory.BindAsync(ListenerHost.AnyPort, Cancel).OrHang();
+        _clients.Add(await Clients.ConnectAsync(listener.EndPoint));
+        _served.Add((HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!);
+        return (listener, _clients[^1], _served[^1]);
     }
 }

@@ -1,4 +1,3 @@
-using KestrelHandoff.Tests.Descriptors;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -9,10 +8,7 @@ namespace KestrelHandoff.Tests.Coordination;
 /// <summary>What the predecessor makes of the answers of a scripted successor.</summary>
 public sealed class ProbationWatchTests : IDisposable
 {
-    private readonly SocketPair _pair = new();
-    private readonly ControlChannel _predecessor, _successor;
-
-    public ProbationWatchTests() => (_predecessor, _successor) = (new(_pair.Near), new(_pair.Far));
+    private readonly ControlPair _pair = new();
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -27,22 +23,17 @@ public sealed class ProbationWatchTests : IDisposable
     [Fact]
     public Task IllAndTheHostOfThePredecessorStops_Passes() => WatchAsync(new CancellationToken(canceled: true));
 
-    public void Dispose()
-    {
-        _predecessor.Dispose();
-        _successor.Dispose();
-        _pair.Dispose();
-    }
+    public void Dispose() => _pair.Dispose();
 
     private async Task WatchAsync(CancellationToken ending)
     {
         var options = Options.Create(new SocketHandoffOptions());
         var watch = new ProbationWatch(options, new Deadlines(options, TimeProvider.System), TimeProvider.System, NullLogger<ProbationWatch>.Instance);
         var hello = new Hello(1, 1, 42) { Capabilities = [ControlProtocol.Capabilities.Probation] };
-        var watching = watch.WatchAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_predecessor, hello), ending);
-        using var asked = await _successor.ReceiveAsync(Cancel).OrHang();
+        var watching = watch.WatchAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_pair.Predecessor, hello), ending);
+        using var asked = await _pair.Successor.ReceiveAsync(Cancel).OrHang();
         Assert.IsType<Check>(asked!.Message);
-        await _successor.SendAsync(new Checked(0) { Fault = "ill" }, Cancel).OrHang();
+        await _pair.Successor.SendAsync(new Checked(0) { Fault = "ill" }, Cancel).OrHang();
         await watching.OrHang();
     }
 }

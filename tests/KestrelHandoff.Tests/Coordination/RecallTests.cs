@@ -1,4 +1,3 @@
-using KestrelHandoff.Tests.Descriptors;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -9,14 +8,12 @@ namespace KestrelHandoff.Tests.Coordination;
 /// <summary>A predecessor that takes everything back, from a scripted successor.</summary>
 public sealed class RecallTests : IDisposable
 {
-    private readonly SocketPair _pair = new();
-    private readonly ControlChannel _predecessor, _successor;
+    private readonly ControlPair _pair = new();
     private readonly Lineage _lineage = new(TimeProvider.System);
     private readonly Recall _recall;
 
     public RecallTests()
     {
-        (_predecessor, _successor) = (new(_pair.Near), new(_pair.Far));
         var options = Options.Create(new SocketHandoffOptions());
         _recall = new(
             options, launcher: null!, arrivals: null!, _lineage, new Deadlines(options, TimeProvider.System), TimeProvider.System, NullLogger<Recall>.Instance);
@@ -31,12 +28,12 @@ public sealed class RecallTests : IDisposable
         ControlMessage[] said = [new Checked(1) { Fault = "ill" }, new Abort("This instance is being stopped."), new RolledBack(0)];
         foreach (var message in said)
         {
-            await _successor.SendAsync(message, Cancel).OrHang();
+            await _pair.Successor.SendAsync(message, Cancel).OrHang();
         }
 
         await BeginAsync();
 
-        using var heard = await _successor.ReceiveAsync(Cancel).OrHang();
+        using var heard = await _pair.Successor.ReceiveAsync(Cancel).OrHang();
         Assert.Equal("ill", Assert.IsType<RollBack>(heard!.Message).Detail);
         Assert.Equal(42, Assert.Single(_lineage.Draining).ProcessId);
     }
@@ -45,13 +42,13 @@ public sealed class RecallTests : IDisposable
     [Fact]
     public async Task Stop_SuccessorStillDrains_SeesTheEndOfTheLine()
     {
-        await _successor.SendAsync(new RolledBack(0), Cancel).OrHang();
+        await _pair.Successor.SendAsync(new RolledBack(0), Cancel).OrHang();
         await BeginAsync();
-        using var heard = await _successor.ReceiveAsync(Cancel).OrHang();
+        using var heard = await _pair.Successor.ReceiveAsync(Cancel).OrHang();
 
         _recall.Stop();
 
-        Assert.Null(await _successor.ReceiveAsync(Cancel).OrHang());
+        Assert.Null(await _pair.Successor.ReceiveAsync(Cancel).OrHang());
         await _lineage.WhenNone().OrHang();
         Assert.Null(_lineage.LastRetired);
     }
@@ -59,11 +56,9 @@ public sealed class RecallTests : IDisposable
     public void Dispose()
     {
         _recall.Dispose();
-        _predecessor.Dispose();
-        _successor.Dispose();
         _pair.Dispose();
     }
 
     private Task BeginAsync() =>
-        _recall.BeginAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_predecessor, new Hello(1, 1, 42)), new InvalidOperationException("ill")).OrHang();
+        _recall.BeginAsync(new Handoff(HandoffTrigger.Independent, 1, TimeProvider.System), new(_pair.Predecessor, new Hello(1, 1, 42)), new InvalidOperationException("ill")).OrHang();
 }

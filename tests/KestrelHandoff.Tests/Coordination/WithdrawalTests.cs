@@ -1,9 +1,6 @@
-using KestrelHandoff.Tests.Descriptors;
-using KestrelHandoff.Transport;
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Coordination;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KestrelHandoff.Tests.Coordination;
@@ -11,13 +8,8 @@ namespace KestrelHandoff.Tests.Coordination;
 /// <summary>A successor that is rolled back, as its predecessor sees it.</summary>
 public sealed class WithdrawalTests : IAsyncDisposable
 {
-    private readonly SocketPair _pair = new();
-    private readonly ServiceProvider _services = new ServiceCollection()
-        .AddLogging()
-        .AddMetrics()
-        .AddHandoffTransport()
-        .AddSingleton<IHostApplicationLifetime, IdleLifetime>()
-        .BuildServiceProvider();
+    private readonly ControlPair _pair = new();
+    private readonly ServiceProvider _services = TransportServices.Create(TimeProvider.System);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -25,13 +17,12 @@ public sealed class WithdrawalTests : IAsyncDisposable
     [Fact]
     public async Task HostStops_ThePredecessorIsToldAllTheSame()
     {
-        using var predecessor = new ControlChannel(_pair.Near);
         _services.GetRequiredService<InstanceState>().Move(HandoffSignal.NoPredecessor);
 
         await _services.GetRequiredService<Withdrawal>()
-            .RunAsync(new LifeLine(new ControlChannel(_pair.Far), [], NullLogger.Instance), new CancellationToken(canceled: true)).OrHang();
+            .RunAsync(new LifeLine(_pair.Successor, [], NullLogger.Instance), new CancellationToken(canceled: true)).OrHang();
 
-        using var heard = await predecessor.ReceiveAsync(Cancel).OrHang();
+        using var heard = await _pair.Predecessor.ReceiveAsync(Cancel).OrHang();
         Assert.Equal(0, Assert.IsType<RolledBack>(heard!.Message).Connections);
     }
 
