@@ -17,8 +17,8 @@ public static class SocketHandoffServiceCollectionExtensions
     /// Where that is not possible (an OS other than Linux) the app starts as it would without this call, and logs so.
     /// </summary>
     /// <remarks>
-    /// For the process this raises the thread pool's floor to 8 threads, takes SIGUSR2 (a handoff), and raises the soft limit of open files to the hard one,
-    /// as .NET itself does. A successor it launches runs in a session of its own.
+    /// For the process this takes SIGUSR2 (a handoff), raises the soft limit of open files to the hard one, as .NET itself does, and
+    /// while a handoff runs the thread pool's floor to 8 threads. A successor it launches runs in a session of its own.
     /// </remarks>
     /// <param name="services">The app's services.</param>
     /// <param name="configure">Changes the options after they were bound from the section <c>SocketHandoff</c>.</param>

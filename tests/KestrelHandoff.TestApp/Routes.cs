@@ -64,6 +64,11 @@ internal static class Routes
         app.MapGet("/program", () => AppContext.BaseDirectory);
         app.MapGet("/environment/{name}", (string name) => Environment.GetEnvironmentVariable(name) ?? "(none)");
         app.MapPost("/environment/{name}/{value}", (string name, string value) => Environment.SetEnvironmentVariable(name, value));
+        app.MapGet("/pool-floor", () =>
+        {
+            ThreadPool.GetMinThreads(out var workers, out _);
+            return $"{workers}";
+        });
         app.MapPost("/say/{text}", (string text) => Console.Out.WriteLine(text));
         app.MapPost("/complain/{text}", (string text) => Console.Error.WriteLine(text));
         app.MapGet("/grandchild-environment", async () =>

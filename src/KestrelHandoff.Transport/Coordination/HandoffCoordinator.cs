@@ -139,6 +139,7 @@ internal sealed class HandoffCoordinator(
     {
         await Task.Yield(); // the caller holds a request, or the control server's loop
         state.Left += handoff.Passed;
+        var poolFloor = PoolFloor.Raise();
         IReadOnlySet<string> claimed;
         try
         {
@@ -154,6 +155,7 @@ internal sealed class HandoffCoordinator(
             }
             finally
             {
+                poolFloor.Dispose();
                 state.Left -= handoff.Passed; // not before: the restoration is in that phase
             }
         }

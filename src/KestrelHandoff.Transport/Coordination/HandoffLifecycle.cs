@@ -26,12 +26,11 @@ internal sealed class HandoffLifecycle(
     ILogger<HandoffLifecycle> logger,
     ISuccessorProbe? probe = null) : IHostedLifecycleService, IDisposable
 {
-    private const int PoolFloor = 8;
-
     private readonly CancellationTokenSource _stopping = new();
     private bool _hasPredecessor;
     private bool _isOrphan; // started as a successor, but the predecessor was gone before it had offered everything
     private Task _following = Task.CompletedTask;
+    private IDisposable? _poolFloor; // until the predecessor has gone
     private volatile bool _isStopping;
 
     /// <summary>Who stops the host itself (<see cref="IHost.StopAsync"/>) has its services told before <see cref="IHostApplicationLifetime.ApplicationStopping"/>.</summary>
@@ -42,7 +41,6 @@ internal sealed class HandoffLifecycle(
     {
         // What a predecessor passes counts against this instance's own limit.
         Libc.RaiseDescriptorLimit();
-        RaisePoolFloor();
         LoadAhead();
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
@@ -73,7 +71,11 @@ internal sealed class HandoffLifecycle(
         await drain.StopAsync().WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    public void Dispose() => _stopping.Dispose();
+    public void Dispose()
+    {
+        _stopping.Dispose();
+        _poolFloor?.Dispose();
+    }
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -89,6 +91,7 @@ internal sealed class HandoffLifecycle(
     private async Task<bool> TryJoinAsync(string path, string? token, CancellationToken cancellationToken)
     {
         signOfLife.Path = path;
+        _poolFloor = PoolFloor.Raise();
         ControlChannel channel;
         try
         {
@@ -167,6 +170,10 @@ internal sealed class HandoffLifecycle(
 
             await LeaveAsync(e);
         }
+        finally
+        {
+            _poolFloor?.Dispose();
+        }
     }
 
     /// <summary>Stopped on probation: what this instance has accepted goes back before the server stops.</summary>
@@ -240,19 +247,6 @@ internal sealed class HandoffLifecycle(
     {
         GC.KeepAlive((Type[])[typeof(System.Diagnostics.Process), typeof(System.IO.Pipes.AnonymousPipeServerStream)]);
         probe?.LoadAhead();
-    }
-
-    /// <summary>
-    /// A handoff is code that runs for the first time, and is compiled, on pool threads. A machine of two cores has two of them, and
-    /// clients wait for one: the longest gap in answers around a handoff is twice as long without this (docs/performance.md).
-    /// </summary>
-    private static void RaisePoolFloor()
-    {
-        ThreadPool.GetMinThreads(out var workers, out var completions);
-        if (workers < PoolFloor)
-        {
-            _ = ThreadPool.SetMinThreads(PoolFloor, completions); // false where the app's maximum is lower: then the app wants it so
-        }
     }
 
     /// <summary>Reads a variable meant for this process and takes it away, so that nothing started from here has it.</summary>

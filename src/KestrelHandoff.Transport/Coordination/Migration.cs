@@ -1,5 +1,3 @@
-using System.Net;
-using System.Runtime.InteropServices;
 using System.Threading.Channels;
 using KestrelHandoff.Transport.Connections;
 using KestrelHandoff.Transport.Control;
@@ -17,9 +15,6 @@ namespace KestrelHandoff.Transport.Coordination;
 internal sealed class Migration(
     ConnectionRegistry registry, ConnectionFactory connections, ListenerTable listeners, TimeProvider time, ILogger<Migration> logger) : IDisposable
 {
-    /// <summary>Bytes that go along in one message: as base64 they must fit <see cref="ControlProtocol.MaxMessageLength"/>.</summary>
-    private const int MaxLength = ControlProtocol.MaxMessageLength / 2;
-
     private const int FirstGroup = 2;
 
     /// <summary>A connection whose client does not read is not done until it does: the next group need not wait for it.</summary>
@@ -28,7 +23,6 @@ internal sealed class Migration(
     private readonly Channel<ReleasedConnection> _taken = Channel.CreateUnbounded<ReleasedConnection>();
     private readonly Unsettled _unsettled = new();
     private readonly CancellationTokenSource _giveUp = new();
-    private MigrationLine? _line;
     private IReadOnlyDictionary<string, string>? _names;
     private int _moved;
     private int _kept;
@@ -51,9 +45,9 @@ internal sealed class Migration(
     /// <param name="names">The listeners that it has, by their names here: what it knows them as. Connections of others have nowhere to go.</param>
     public void Begin(MigrationLine line, IReadOnlyDictionary<string, string> names)
     {
-        (_line, _names) = (line, names);
+        _names = names;
         _unsettled.Add(); // until all have been asked
-        _ = RunAsync();
+        _ = RunAsync(line, names);
         _ = WantAllAsync([.. registry.Snapshot().Where(Moves)]);
     }
 
@@ -188,29 +182,27 @@ internal sealed class Migration(
             return;
         }
 
-        if (released.Length > MaxLength || !_taken.Writer.TryWrite(released))
+        if (released.Length > MigrationBatch.MaxLength || !_taken.Writer.TryWrite(released))
         {
             KeepOn(released);
         }
     }
 
-    private async Task RunAsync()
+    private async Task RunAsync(MigrationLine line, IReadOnlyDictionary<string, string> names)
     {
-        var batch = new List<ReleasedConnection>();
-        var isSent = false;
+        var batch = new MigrationBatch(line, names);
         try
         {
             while (await _taken.Reader.WaitToReadAsync(_giveUp.Token))
             {
-                Fill(batch);
-                isSent = false;
-                await SendAsync(batch);
-                isSent = true;
-                await ConfirmAsync(batch);
-                batch.ForEach(released => released.Dispose());
-                Interlocked.Add(ref _moved, batch.Count);
-                _unsettled.Settle(batch.Count);
-                batch.Clear();
+                batch.Fill(_taken.Reader);
+                await batch.SendAsync(_giveUp.Token);
+                foreach (var released in batch.Empty())
+                {
+                    released.Dispose();
+                    Interlocked.Increment(ref _moved);
+                    _unsettled.Settle(1);
+                }
             }
         }
         catch (OperationCanceledException) when (_giveUp.IsCancellationRequested)
@@ -220,45 +212,16 @@ internal sealed class Migration(
         catch (Exception e)
         {
             Log.MigrationEnded(logger, Count, e);
-            Stop(batch, keepsOn: !isSent || PeerGone.Is(e) || e is HandoffException { Failure: HandoffFailure.Refused });
-        }
-    }
-
-    private void Fill(List<ReleasedConnection> batch)
-    {
-        var length = 0;
-        while (batch.Count < Libc.MaxDescriptors && _taken.Reader.TryPeek(out var next) && (batch.Count == 0 || length + next.Length <= MaxLength))
-        {
-            length += next.Length;
-            if (_taken.Reader.TryRead(out var released))
-            {
-                batch.Add(released);
-            }
-        }
-    }
-
-    private Task SendAsync(List<ReleasedConnection> batch)
-    {
-        var message = new Migrate([.. batch.Select(Describe)]);
-        SafeHandle[] descriptors = [.. batch.Select(released => released.Socket.SafeHandle)];
-        return _line!.SendAsync(message, descriptors, _giveUp.Token);
-    }
-
-    private async Task ConfirmAsync(List<ReleasedConnection> batch)
-    {
-        var migrated = await _line!.AnswerAsync(_giveUp.Token);
-        if (migrated.Count != batch.Count)
-        {
-            throw new ControlException(ControlProtocol.Reasons.Malformed, $"The peer took {migrated.Count} connections of {batch.Count}.");
+            Stop(batch, keepsOn: !batch.IsSent || PeerGone.Is(e) || e is HandoffException { Failure: HandoffFailure.Refused });
         }
     }
 
     /// <summary>No more goes to the other instance. What it has not been sent, or has not acknowledged and is gone or said no, is ours again; if it only is silent it may have it.</summary>
-    private void Stop(List<ReleasedConnection> batch, bool keepsOn)
+    private void Stop(MigrationBatch batch, bool keepsOn)
     {
         _isOver = true;
         _taken.Writer.Complete();
-        foreach (var released in batch)
+        foreach (var released in batch.Empty())
         {
             if (keepsOn)
             {
@@ -291,12 +254,4 @@ internal sealed class Migration(
 
         _unsettled.Settle(1);
     }
-
-    private MigratingConnection Describe(ReleasedConnection released) => new(_names![released.ListenerName!], released.ConnectionId)
-    {
-        Remote = (released.RemoteEndPoint as IPEndPoint)?.ToString(),
-        Received = released.Leftover.IsEmpty ? null : released.Leftover.ToArray(),
-        State = released.State?.ToArray(),
-        Replay = released.Replay is { } replay ? new(replay.Request, replay.Answer) : null,
-    };
 }

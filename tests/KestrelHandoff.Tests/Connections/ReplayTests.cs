@@ -93,8 +93,9 @@ public sealed class ReplayTests
         await using var pair = await ConnectionPair.ReplayAsync(replays, Request, Answer, received: "frames");
         await pair.Connection.ReadTextAsync(Request.Length);
         pair.Connection.Speak(new Messages());
-        _ = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
+        var read = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
         Assert.True(pair.Connection.Want(static _ => ValueTask.CompletedTask, out _));
+        Assert.True((await read.OrHang()).IsCanceled); // a release is for a server that is done
         replays.Answered.SetResult(true);
         using var released = await pair.ReleaseAsync();
         Assert.Equal("frames", Encoding.ASCII.GetString(released!.Leftover.Span));
