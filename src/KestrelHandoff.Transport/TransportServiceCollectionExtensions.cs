@@ -58,6 +58,7 @@ internal static class TransportServiceCollectionExtensions
         services.TryAddSingleton<Goodbyes>();
         services.TryAddSingleton<Drain>();
         services.TryAddSingleton<Admission>();
+        services.TryAddSingleton<PoolFloor>();
         services.TryAddSingleton<HandoffCoordinator>();
         services.TryAddSingleton<ISocketHandoff, SocketHandoff>();
         services.AddSingleton<IHostedService, HandoffLifecycle>();

@@ -18,7 +18,7 @@ public static class SocketHandoffServiceCollectionExtensions
     /// </summary>
     /// <remarks>
     /// For the process this takes SIGUSR2 (a handoff), raises the soft limit of open files to the hard one, as .NET itself does, and
-    /// while a handoff runs the thread pool's floor to 8 threads. A successor it launches runs in a session of its own.
+    /// for a handoff the thread pool's floor to 8 threads, until 30 seconds after it. A successor it launches runs in a session of its own.
     /// </remarks>
     /// <param name="services">The app's services.</param>
     /// <param name="configure">Changes the options after they were bound from the section <c>SocketHandoff</c>.</param>

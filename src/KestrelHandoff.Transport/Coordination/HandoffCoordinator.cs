@@ -15,6 +15,7 @@ internal sealed class HandoffCoordinator(
     Restoration restoration,
     Migration migration,
     Drain drain,
+    PoolFloor poolFloor,
     HandoffMetrics metrics,
     TimeProvider time,
     ILogger<HandoffCoordinator> logger) : IDisposable
@@ -139,7 +140,7 @@ internal sealed class HandoffCoordinator(
     {
         await Task.Yield(); // the caller holds a request, or the control server's loop
         state.Left += handoff.Passed;
-        var poolFloor = PoolFloor.Raise();
+        var raised = poolFloor.Raise();
         IReadOnlySet<string> claimed;
         try
         {
@@ -155,7 +156,7 @@ internal sealed class HandoffCoordinator(
             }
             finally
             {
-                poolFloor.Dispose();
+                raised.Dispose();
                 state.Left -= handoff.Passed; // not before: the restoration is in that phase
             }
         }

@@ -21,6 +21,7 @@ internal sealed class HandoffLifecycle(
     Recall recall,
     Drain drain,
     ControlServer control,
+    PoolFloor poolFloor,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
     ILogger<HandoffLifecycle> logger,
@@ -30,7 +31,7 @@ internal sealed class HandoffLifecycle(
     private bool _hasPredecessor;
     private bool _isOrphan; // started as a successor, but the predecessor was gone before it had offered everything
     private Task _following = Task.CompletedTask;
-    private IDisposable? _poolFloor; // until the predecessor has gone
+    private IDisposable? _raised; // the pool's floor, until the predecessor has gone
     private volatile bool _isStopping;
 
     /// <summary>Who stops the host itself (<see cref="IHost.StopAsync"/>) has its services told before <see cref="IHostApplicationLifetime.ApplicationStopping"/>.</summary>
@@ -74,7 +75,7 @@ internal sealed class HandoffLifecycle(
     public void Dispose()
     {
         _stopping.Dispose();
-        _poolFloor?.Dispose();
+        _raised?.Dispose();
     }
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
@@ -91,7 +92,7 @@ internal sealed class HandoffLifecycle(
     private async Task<bool> TryJoinAsync(string path, string? token, CancellationToken cancellationToken)
     {
         signOfLife.Path = path;
-        _poolFloor = PoolFloor.Raise();
+        _raised = poolFloor.Raise();
         ControlChannel channel;
         try
         {
@@ -172,7 +173,7 @@ internal sealed class HandoffLifecycle(
         }
         finally
         {
-            _poolFloor?.Dispose();
+            _raised?.Dispose();
         }
     }
 

@@ -4,49 +4,72 @@ namespace KestrelHandoff.Transport.Coordination;
 /// More pool threads than .NET begins with, while a handoff needs them. It is code that runs for the first time, and is compiled, on pool threads: a machine
 /// of two cores has two of them, and clients wait for one. The longest gap in answers around a handoff is twice as long without this (docs/performance.md).
 /// </summary>
-internal static class PoolFloor
+internal sealed class PoolFloor(TimeProvider time) : IDisposable
 {
-    private const int Workers = 8;
+    /// <summary>Worker threads.</summary>
+    internal const int Height = 8;
 
-    private static readonly Lock Sync = new(); // there is one pool, whatever the number of hosts
-    private static int _holders;
-    private static int? _before;
+    /// <summary>How long it stays when the handoff is over: the first requests of connections that moved, or came back, meet new code as well.</summary>
+    internal static readonly TimeSpan Afterwards = TimeSpan.FromSeconds(30);
+
+    private readonly Lock _sync = new();
+    private int _holders;
+    private int? _before; // the app's, where it was raised
+    private ITimer? _lowering;
 
     /// <summary>Raises it, unless it is as high already or the app's maximum is lower.</summary>
-    /// <returns>Disposed, it is the app's again, once nobody needs it.</returns>
-    public static IDisposable Raise()
+    /// <returns>Disposed, it is the app's again after <see cref="Afterwards"/>, if nobody needs it then.</returns>
+    public IDisposable Raise()
     {
-        lock (Sync)
+        lock (_sync)
         {
+            _lowering?.Dispose();
+            _lowering = null;
             ThreadPool.GetMinThreads(out var workers, out var completions);
-            if (_holders++ == 0 && workers < Workers && ThreadPool.SetMinThreads(Workers, completions))
+            if (_holders++ == 0 && workers < Height && ThreadPool.SetMinThreads(Height, completions))
             {
                 _before = workers;
             }
         }
 
-        return new Holder();
+        return new Holder(this);
     }
 
-    private static void Lower()
-    {
-        lock (Sync)
-        {
-            if (--_holders > 0 || _before is not { } before)
-            {
-                return;
-            }
+    public void Dispose() => Lower();
 
-            _before = null;
-            ThreadPool.GetMinThreads(out var workers, out var completions);
-            if (workers == Workers) // else the app has set it meanwhile
+    private void Release()
+    {
+        lock (_sync)
+        {
+            if (--_holders == 0)
             {
-                _ = ThreadPool.SetMinThreads(before, completions);
+                _lowering = time.CreateTimer(static floor => ((PoolFloor)floor!).Lower(), this, Afterwards, Timeout.InfiniteTimeSpan);
             }
         }
     }
 
-    private sealed class Holder : IDisposable
+    private void Lower()
+    {
+        lock (_sync)
+        {
+            if (_holders > 0)
+            {
+                return; // it is needed again
+            }
+
+            _lowering?.Dispose();
+            _lowering = null;
+            ThreadPool.GetMinThreads(out var workers, out var completions);
+            if (_before is { } before && workers == Height) // else the app has set it meanwhile
+            {
+                _ = ThreadPool.SetMinThreads(before, completions);
+            }
+
+            _before = null;
+        }
+    }
+
+    private sealed class Holder(PoolFloor floor) : IDisposable
     {
         private bool _isDisposed;
 
@@ -54,7 +77,7 @@ internal static class PoolFloor
         {
             if (!Interlocked.Exchange(ref _isDisposed, true))
             {
-                Lower();
+                floor.Release();
             }
         }
     }
