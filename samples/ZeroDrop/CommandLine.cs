@@ -45,7 +45,7 @@ internal static class CommandLine
     public static RootCommand Create(Func<RunSettings, CancellationToken, Task<int>> run)
     {
         var command = new RootCommand(
-            "Puts load on an app, hands it over to the next generation, and counts what its clients noticed. Exit code 0: nothing; 1: something; 2: it could not run.")
+            "Puts load on an app, hands it over to the next generation, and counts what its clients noticed. Exit code 1: a request was lost, refused or reset, a stream was cut, or a handoff failed; 2: it could not run; else 0.")
         {
             Handoffs, Interval, Probation, Duration, KeepAlive, Rate, NewConnections, Slow, SlowMs, Idle, Uploads, UploadBytes, Connectors,
             WebSockets, Tcp, Mode, Failing, Compare, Url, TcpEndPoint, App, Json, Quiet,

@@ -33,9 +33,9 @@ public enum HandoffPhase
     /// <summary>The successor has passed; it is told that it is the serving instance.</summary>
     Confirming,
 
-    /// <summary>The successor serves; this instance finishes what it has.</summary>
+    /// <summary>Another instance serves: the successor, or after a roll-back the predecessor. This one finishes what it has.</summary>
     Draining,
 
-    /// <summary>Nothing left to serve; the host stops.</summary>
+    /// <summary>Nothing is left to serve, or the time for it is over; the host stops.</summary>
     Retired,
 }

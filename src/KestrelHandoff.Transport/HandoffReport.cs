@@ -74,7 +74,7 @@ public enum HandoffOutcome
     /// <summary>Before the commit: no client was with the successor yet.</summary>
     Failed,
 
-    /// <summary>After the commit: the predecessor has taken back what the successor served.</summary>
+    /// <summary>After the commit: the predecessor serves again. What came back of the successor's connections is <see cref="HandoffReport.ConnectionsReturned"/>, what did not <see cref="HandoffReport.ConnectionsLost"/>.</summary>
     RolledBack,
 }
 
@@ -107,7 +107,7 @@ public enum ListenerFate
     Closed,
 }
 
-/// <summary>The requests the successor answered before the commit.</summary>
+/// <summary>The requests that the successor answered before the commit, at the first listener that was probed.</summary>
 /// <param name="Requests">How many.</param>
 /// <param name="FirstMs">How long the first took, in milliseconds: the cold start that no client saw.</param>
 /// <param name="LastMs">How long they took in the end, in milliseconds: the median of the last ten.</param>
@@ -153,7 +153,7 @@ public sealed record HandoffStatus
     /// <summary>Its open connections.</summary>
     public int Connections { get; init; }
 
-    /// <summary>The addresses it is bound to.</summary>
+    /// <summary>The addresses it is bound to, or was when it handed over.</summary>
     public IReadOnlyList<string> Listeners { get; init; } = [];
 
     /// <summary>The current or last handoff in which it was the predecessor.</summary>

@@ -21,7 +21,7 @@ public sealed class SocketHandoffOptions
     public TimeSpan LaunchTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long one exchange on the control socket may take: the connect, the greeting, the offer, the confirmation, a batch of live connections.</summary>
-    /// <remarks>On probation the predecessor asks every half second, and the successor's health checks have half of this time to answer.</remarks>
+    /// <remarks>On probation the predecessor asks after each tenth of <see cref="Probation"/>, at most a second apart, and the successor's health checks have half of this time to answer.</remarks>
     /// <value>100 milliseconds to 10 minutes. The default is 5 seconds.</value>
     public TimeSpan ExchangeTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
@@ -50,7 +50,7 @@ public sealed class SocketHandoffOptions
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How many requests, spread over the probe paths, warm the successor up before its first client.</summary>
-    /// <remarks>For each listener that is probed: the first that speaks HTTP, and every one that speaks HTTPS. They are GETs through the app's whole pipeline, with the
+    /// <remarks>For each listener that is probed: the first that answers, and every further one of HTTPS. They are GETs through the app's whole pipeline, with the
     /// <c>User-Agent</c> <c>KestrelHandoff-Probe</c>.</remarks>
     /// <value>0 (each path is probed once, no warm-up) to 100,000. The default is 600.</value>
     public int WarmUpRequests { get; set; } = 600;
@@ -74,7 +74,7 @@ public sealed class SocketHandoffOptions
 
     /// <summary>How long the predecessor goes on serving the connections it has, after the successor took over, before it stops.</summary>
     /// <remarks>
-    /// It stops at once when its last connection is gone. When the time runs out the host stops as on SIGTERM: what is then in flight has
+    /// It stops when its last connection and the instances before it have gone. When the time runs out the host stops as on SIGTERM: what is then in flight has
     /// <c>HostOptions.ShutdownTimeout</c> more before it is cut.
     /// </remarks>
     /// <value>0 to 24 hours. The default is 30 seconds.</value>
@@ -85,9 +85,10 @@ public sealed class SocketHandoffOptions
     /// <value>0 (no limit) to 1000. The default is 5.</value>
     public int MaxFailures { get; set; } = 5;
 
-    /// <summary>How many earlier instances may still drain when a handoff begins.</summary>
+    /// <summary>How many earlier instances may drain at a time.</summary>
     /// <remarks>
-    /// With more, further handoffs are refused, launched and independent ones, until one has gone: at the latest when its <see cref="DrainTimeout"/> is over.
+    /// When it is reached, further handoffs are refused, launched and independent ones, until one has gone: at the latest when its <see cref="DrainTimeout"/> and its
+    /// host's <c>ShutdownTimeout</c> are over.
     /// One that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>) is served in any case.
     /// </remarks>
     /// <value>1 to 100. The default is 8.</value>
@@ -108,6 +109,6 @@ public sealed class SocketHandoffOptions
     public string? WorkingDirectory { get; set; }
 
     /// <summary>Environment variables that a launched successor gets, besides or instead of those this instance was started with.</summary>
-    /// <value>Names without <c>=</c>. The default is none.</value>
+    /// <value>Names without <c>=</c>, not empty. The default is none.</value>
     public IDictionary<string, string> Environment { get; } = new Dictionary<string, string>(StringComparer.Ordinal);
 }

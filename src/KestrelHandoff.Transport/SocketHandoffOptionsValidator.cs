@@ -61,6 +61,14 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
                 nameof(options.Arguments));
         }
 
+        foreach (var variable in options.Environment.Keys)
+        {
+            if (variable is "" || variable.Contains('='))
+            {
+                result.AddError($"must have names that are not empty and without '=', but one is '{variable}'.", nameof(options.Environment));
+            }
+        }
+
         return result.Build();
 
         void CheckPath(string? path)

@@ -92,7 +92,6 @@ internal sealed class HandoffLifecycle(
     private async Task<bool> TryJoinAsync(string path, string? token, CancellationToken cancellationToken)
     {
         signOfLife.Path = path;
-        _raised = poolFloor.Raise();
         ControlChannel channel;
         try
         {
@@ -104,6 +103,7 @@ internal sealed class HandoffLifecycle(
             return false;
         }
 
+        _raised = poolFloor.Raise();
         try
         {
             await successor.JoinAsync(channel, token, cancellationToken);

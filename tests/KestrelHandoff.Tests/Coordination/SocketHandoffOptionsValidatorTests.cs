@@ -55,6 +55,12 @@ public sealed class SocketHandoffOptionsValidatorTests
         Assert.Empty(Faults(options => options.WarmUpRequests = count));
 
     [Theory]
+    [InlineData("")]
+    [InlineData("A=B")]
+    public void Validate_EnvironmentWithANameThatIsNone_NamesIt(string variable) => AssertFault(
+        Faults(options => options.Environment[variable] = "value"), nameof(SocketHandoffOptions.Environment), $"'{variable}'");
+
+    [Theory]
     [InlineData("relative.sock")]
     [InlineData("")]
     [InlineData("/run/app/")]
