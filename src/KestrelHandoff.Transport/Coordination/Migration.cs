@@ -115,7 +115,7 @@ internal sealed class Migration(
         }
         finally
         {
-            _unsettled.Settle(1);
+            _unsettled.Settle();
         }
     }
 
@@ -134,7 +134,7 @@ internal sealed class Migration(
 
         if (!isAwaited)
         {
-            _unsettled.Settle(1);
+            _unsettled.Settle();
         }
 
         if (_isOver)
@@ -147,7 +147,7 @@ internal sealed class Migration(
     {
         if (connection.Unwant())
         {
-            _unsettled.Settle(1);
+            _unsettled.Settle();
         }
         else if (connection.Await())
         {
@@ -173,7 +173,7 @@ internal sealed class Migration(
         {
             if (released is null)
             {
-                _unsettled.Settle(1);
+                _unsettled.Settle();
             }
         }
 
@@ -201,7 +201,7 @@ internal sealed class Migration(
                 {
                     released.Dispose();
                     Interlocked.Increment(ref _moved);
-                    _unsettled.Settle(1);
+                    _unsettled.Settle();
                 }
             }
         }
@@ -230,7 +230,7 @@ internal sealed class Migration(
             else
             {
                 released.Dispose();
-                _unsettled.Settle(1);
+                _unsettled.Settle();
             }
         }
 
@@ -252,6 +252,6 @@ internal sealed class Migration(
             Arrived(connection);
         }
 
-        _unsettled.Settle(1);
+        _unsettled.Settle();
     }
 }

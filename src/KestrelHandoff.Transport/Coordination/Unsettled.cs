@@ -8,9 +8,9 @@ internal sealed class Unsettled
 
     public void Add() => Interlocked.Increment(ref _count);
 
-    public void Settle(int count)
+    public void Settle()
     {
-        if (Interlocked.Add(ref _count, -count) <= 1) // two may wait: for the last of a group, and for the last of all
+        if (Interlocked.Decrement(ref _count) <= 1) // two may wait: for the last of a group, and for the last of all
         {
             Interlocked.Exchange(ref _fewer, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
         }
