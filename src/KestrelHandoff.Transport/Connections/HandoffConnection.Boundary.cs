@@ -106,7 +106,7 @@ internal sealed partial class HandoffConnection
     {
         lock (_stopReceiving)
         {
-            var isAwaited = !IsAwaited && !_disposed && (_isHeld || (_isWanted && _isHttp && _messages is null && CanMove));
+            var isAwaited = !IsAwaited && !_disposed && (_isHeld || (_isWanted && _isHttp && Messages is null && CanMove));
             IsAwaited |= isAwaited;
             return isAwaited;
         }
@@ -137,7 +137,7 @@ internal sealed partial class HandoffConnection
         {
             if (_isHeld)
             {
-                return _messages switch
+                return Messages switch
                 {
                     null => ReadAfterHoldAsync(input),
                     { IsOneWay: true } => CanceledRead(),
@@ -159,7 +159,7 @@ internal sealed partial class HandoffConnection
             }
         }
 
-        var made = _messages is null or { IsOneWay: true } ? CanceledRead() : NoRead();
+        var made = Messages is null or { IsOneWay: true } ? CanceledRead() : NoRead();
         LetServerEnd();
         return made;
     }
@@ -217,7 +217,7 @@ internal sealed partial class HandoffConnection
 
     private bool TryHoldNeedsLock()
     {
-        if (!CanHoldNeedsLock() || !(_messages is { } messages ? messages.TryHold() : IsBetweenExchanges))
+        if (!CanHoldNeedsLock() || !(Messages is { } messages ? messages.TryHold() : IsBetweenExchanges))
         {
             return false;
         }
@@ -230,10 +230,10 @@ internal sealed partial class HandoffConnection
     private bool IsBetweenExchanges => !_isInExchange && (_isBetween || (_isUntouched && Origin is { HasExchanges: true }));
 
     /// <summary>Nobody works on what was received.</summary>
-    private bool IsAtRest => _isParked || _messages is { IsOneWay: true };
+    private bool IsAtRest => _isParked || Messages is { IsOneWay: true };
 
     /// <summary>The server has not come to the read that finds it wanted. On a connection that is new it may not have begun at all, and a host that stops ends such ones unheard.</summary>
-    private bool WillBeHeldNeedsLock => _messages is null && !_isParked && !_ownTransport.IsReading && IsBetweenExchanges && CanHoldNeedsLock();
+    private bool WillBeHeldNeedsLock => Messages is null && !_isParked && !_ownTransport.IsReading && IsBetweenExchanges && CanHoldNeedsLock();
 
     private bool CanHoldNeedsLock() => _phase == Phase.Live && !_disposed && !IsBound && !_peerEnded && !IsReplayRefused;
 
@@ -247,8 +247,8 @@ internal sealed partial class HandoffConnection
     {
         _stopReceiving.Cancel();
         _input.CancelPendingFlush();
-        _messages?.OnHeld();
-        if (_messages is { IsOneWay: false })
+        Messages?.OnHeld();
+        if (Messages is { IsOneWay: false })
         {
             _ownTransport.Inner.CancelPendingRead();
             return;

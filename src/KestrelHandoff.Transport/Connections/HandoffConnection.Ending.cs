@@ -14,7 +14,11 @@ internal sealed partial class HandoffConnection
     /// Called once, when the application is done and before the connection ends. It may call <see cref="ReleaseAsync"/>;
     /// a connection it does not release ends as usual.
     /// </summary>
-    public Func<HandoffConnection, ValueTask>? Disposing { get; set; }
+    public Func<HandoffConnection, ValueTask>? Disposing
+    {
+        get => _belongings?.Disposing;
+        set => (_belongings ??= new()).Disposing = value;
+    }
 
     /// <summary>Ends the connection after all output is sent, unless it was released. Only the first call counts.</summary>
     public override async ValueTask DisposeAsync()

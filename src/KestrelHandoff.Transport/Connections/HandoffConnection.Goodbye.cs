@@ -17,7 +17,7 @@ internal sealed partial class HandoffConnection
     public bool IsShared { get; set; }
 
     /// <summary>Whether a handoff can find it between two exchanges or messages.</summary>
-    public bool CanMove => !IsBound && !IsShared && _messages switch
+    public bool CanMove => !IsBound && !IsShared && Messages switch
     {
         { } messages => messages.Replay is not null,
         null when _isHttp => !_isFixed && (_isInExchange || _isBetween || _isHeld),
@@ -25,10 +25,10 @@ internal sealed partial class HandoffConnection
     };
 
     /// <summary>It moves if and when its handler lets it go.</summary>
-    public bool IsLetGoByHandler => _messages is null && !_isHttp && !_isHeld;
+    public bool IsLetGoByHandler => Messages is null && !_isHttp && !_isHeld;
 
     /// <summary>The protocol has a word for the end that can be said at any time, and it was not said yet.</summary>
-    public bool CanSayGoodbye => !_hasSaidGoodbye && (_messages is not null || IsShared);
+    public bool CanSayGoodbye => !_hasSaidGoodbye && (Messages is not null || IsShared);
 
     /// <summary>It has no such word: the client learns of the end with its next request, or by the end. Not while a request is answered whose end is seen here.</summary>
     public bool CanOnlyBeClosed => !_hasSaidGoodbye && !CanSayGoodbye && !(_isInExchange && !_isFixed);
@@ -65,7 +65,7 @@ internal sealed partial class HandoffConnection
         _hasSaidGoodbye = true;
         try
         {
-            if (_messages is { } messages)
+            if (Messages is { } messages)
             {
                 messages.SayGoodbye();
             }

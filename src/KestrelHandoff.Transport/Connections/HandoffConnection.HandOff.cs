@@ -9,7 +9,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     private Belongings? _belongings;
 
     /// <summary>What is spoken here now, if not requests.</summary>
-    private IMessages? _messages;
+    private IMessages? Messages => _belongings?.Messages;
 
     CancellationToken IConnectionHandoffFeature.HandoffRequested
     {
@@ -48,14 +48,14 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
             if (isHeldNow)
             {
                 // Who speaks in messages may have read one, and the app not have had all of it, unless it waits for the next.
-                if (!_isWanted || !CanHoldNeedsLock() || (_messages is { } messages ? !IsAtRest || !messages.TryHold() : _isHttp))
+                if (!_isWanted || !CanHoldNeedsLock() || (Messages is { } messages ? !IsAtRest || !messages.TryHold() : _isHttp))
                 {
                     return false;
                 }
 
                 HoldNeedsLock();
             }
-            else if (_phase != Phase.Stopped || (_messages is null && _isHttp))
+            else if (_phase != Phase.Stopped || (Messages is null && _isHttp))
             {
                 return false; // it has gone, or waits for a request and has no handler
             }
@@ -76,7 +76,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     {
         lock (_stopReceiving)
         {
-            _messages = messages;
+            (_belongings ??= new()).Messages = messages;
             _hasSaidGoodbye = false; // what was said in the one way is to be said again in the other
         }
     }
@@ -126,9 +126,11 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         }
     }
 
-    /// <summary>What few connections have, apart from the many.</summary>
+    /// <summary>What few connections have, or those of a handoff: apart, so that the many are no larger for it.</summary>
     private sealed class Belongings
     {
+        public Func<HandoffConnection, ValueTask>? Disposing;
+        public IMessages? Messages;
         public CancellationTokenSource? Requested;
         public ReadOnlyMemory<byte>? State;
         public byte[]? Left;

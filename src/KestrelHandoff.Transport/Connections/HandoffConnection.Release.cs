@@ -99,7 +99,7 @@ internal sealed partial class HandoffConnection
         }
 
         ConnectionLog.Released(_lane.Logger, this, leftover.Length);
-        var replay = _messages?.Replay;
+        var replay = Messages?.Replay;
         return new ReleasedConnection
         {
             Socket = _socket,

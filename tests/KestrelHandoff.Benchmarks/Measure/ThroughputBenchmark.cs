@@ -70,7 +70,7 @@ internal static class ThroughputBenchmark
         while (pairs.Count < settings.Pairs)
         {
             // A new process each time: two that run the same code differ by up to 15 % for as long as they live.
-            using var servers = await ServerPair.StartTogetherAsync(cancel);
+            using var servers = await ServerPair.StartTogetherAsync(stockFirst: pairs.Count % 2 == 1, cancel);
             await RunInTurnsAsync(servers, WarmUpSeconds);
             var runs = await RunInTurnsAsync(servers, settings.Seconds);
             var pair = new Pair<Turns>(new Turns([.. runs.Select(run => run.Ours)]), new Turns([.. runs.Select(run => run.Stock)]));

@@ -8,17 +8,26 @@ internal sealed class ServerPair : IDisposable
     private readonly ServerProcess[] _processes;
     private readonly ServedApp _ours;
     private readonly ServedApp _stock;
+    private readonly bool _stockFirst;
 
-    private ServerPair(params ServerProcess[] processes)
+    private ServerPair(bool stockFirst, params ServerProcess[] processes)
     {
         _processes = processes;
+        _stockFirst = stockFirst;
         ServedApp[] apps = [.. processes.SelectMany(process => process.Apps)];
-        (_ours, _stock) = (apps[0], apps[1]);
+        (_ours, _stock) = stockFirst ? (apps[1], apps[0]) : (apps[0], apps[1]);
     }
 
     /// <summary>Both in one process: whatever luck it has with its memory, its threads and its compiler, both have.</summary>
-    public static async Task<ServerPair> StartTogetherAsync(CancellationToken cancel) =>
-        new(await ServerProcess.StartAsync(cancel, TransportKind.Ours, TransportKind.Stock));
+    /// <remarks>
+    /// Who was started and used first need not be as fast as who was second, for as long as the process lives: the code they share is
+    /// compiled with what the first one did in mind. So the pairs take turns.
+    /// </remarks>
+    public static async Task<ServerPair> StartTogetherAsync(bool stockFirst, CancellationToken cancel)
+    {
+        TransportKind[] order = stockFirst ? [TransportKind.Stock, TransportKind.Ours] : [TransportKind.Ours, TransportKind.Stock];
+        return new(stockFirst, await ServerProcess.StartAsync(cancel, order));
+    }
 
     /// <summary>Each in a process of its own, which tells what that one needs.</summary>
     public static async Task<ServerPair> StartApartAsync(CancellationToken cancel)
@@ -26,7 +35,7 @@ internal sealed class ServerPair : IDisposable
         var ours = await ServerProcess.StartAsync(cancel, TransportKind.Ours);
         try
         {
-            return new ServerPair(ours, await ServerProcess.StartAsync(cancel, TransportKind.Stock));
+            return new ServerPair(stockFirst: false, ours, await ServerProcess.StartAsync(cancel, TransportKind.Stock));
         }
         catch
         {
@@ -38,7 +47,7 @@ internal sealed class ServerPair : IDisposable
     /// <summary>Measures both, one after the other. Turns change with every number (ABBA), so that a machine that slows down slows both.</summary>
     public async Task<Pair<T>> MeasureAsync<T>(int number, Func<ServedApp, Task<T>> measure)
     {
-        if (number % 2 == 0)
+        if (number % 2 == 0 != _stockFirst)
         {
             var first = await measure(_ours);
             return new Pair<T>(first, await measure(_stock));
