@@ -65,7 +65,7 @@ internal sealed partial class HandoffConnection
 
             if (_phase == Phase.Ended)
             {
-                _socket.Dispose(); // not one that was released: it is somebody else's
+                _socket.Dispose(); // one that lingered; not one that was released: it is somebody else's
             }
 
             FireConnectionClosed();
@@ -120,17 +120,19 @@ internal sealed partial class HandoffConnection
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
         _lingers = reason is null && (_lane.Registry.IsDraining || Replayed is not null) && !_peerEnded;
 
-        // Closed by DisposeAsync, when the receive that is pending has met the end: one that is aborted leaves its SocketAsyncEventArgs
-        // to the finalizer, and the next collection has to keep what hangs on it, for every connection that was closed.
-        _isShutDown = !_lingers;
         try
         {
+            // Even before a close: one that aborts a receive resets a connection that is not shut down (SafeSocketHandle.cs, CloseHandle).
             _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            _lingers = _isShutDown = false; // the peer, or the application through Socket, was faster: nothing is left to shut down
-            _socket.Dispose();
+            _lingers = false; // the peer, or the application through Socket, was faster: nothing is left to shut down
+        }
+
+        if (!_lingers)
+        {
+            _socket.Dispose(); // here and now: the thread that polls is spared what it would be told of the shutdown
         }
     }
 
@@ -157,15 +159,16 @@ internal sealed partial class HandoffConnection
     private bool TryTake(QuietAwait.Outcome receive, out int count, ref Exception? error)
     {
         count = 0;
-        if (_phase == Phase.Ended && !_isShutDown)
+        if (_phase == Phase.Ended)
         {
-            return false; // it was aborted: to take that failure would cost an exception for every connection
+            receive.Abandon(); // it was aborted: to take that failure would cost an exception for every connection
+            return false;
         }
 
         try
         {
             count = receive.Take();
-            return _phase != Phase.Ended;
+            return true;
         }
         catch (OperationCanceledException)
         {

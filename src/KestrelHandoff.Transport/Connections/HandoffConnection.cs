@@ -35,7 +35,6 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private bool _closedFired;
     private bool _disposed;
     private bool _lingers;
-    private volatile bool _isShutDown; // both ways, and not closed yet: what is received from now on is the end
 
     public HandoffConnection(
         Socket socket, ConnectionLane lane, EndPoint? localEndPoint, EndPoint? remoteEndPoint, string? connectionId, Func<PipeWriter, ReplayedOutput>? behind = null)

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 
 namespace KestrelHandoff.Transport.Connections;
@@ -25,5 +26,37 @@ internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyC
 
         /// <summary>Takes the result, at most once, or throws what the operation failed with.</summary>
         public int Take() => _operation.GetAwaiter().GetResult();
+
+        /// <summary>
+        /// Instead of <see cref="Take"/>: nobody wants the result. A socket's operation goes back to its socket when it is taken; one that is not would be
+        /// left to the finalizer, and all that hangs on it outlive a garbage collection, for every connection that ends.
+        /// </summary>
+        public void Abandon()
+        {
+            if (SourceIsReachable)
+            {
+                var operation = _operation;
+                (SourceOf(ref operation) as SocketAsyncEventArgs)?.Dispose();
+            }
+        }
+
+        // A private field of the runtime (ValueTask.cs), for which there is no other way. Should another runtime not have it, the finalizer does the work.
+        private static readonly bool SourceIsReachable = CanReachSource();
+
+        private static bool CanReachSource()
+        {
+            try
+            {
+                var none = default(ValueTask<int>);
+                return SourceOf(ref none) is null;
+            }
+            catch (MissingFieldException)
+            {
+                return false;
+            }
+        }
+
+        [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_obj")]
+        private static extern ref object? SourceOf(ref ValueTask<int> operation);
     }
 }

@@ -48,6 +48,20 @@ public sealed class ReleaseTests
     }
 
     [Fact]
+    public async Task Adopted_EndsWhileSomebodyElseStillHasADescriptor_ClientSeesTheEndAllTheSame()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        var released = await pair.ReleaseAsync();
+        Assert.NotNull(released);
+        using var late = TestLibc.Duplicate(released.Socket);
+        await using var adopted = pair.Adopt(released);
+        await adopted.WriteAsync("bye");
+        await adopted.DisposeAsync().OrHang();
+        Assert.Equal("bye", await pair.Client.ReceiveTextAsync(3));
+        Assert.Equal(0, await pair.Client.ReceiveAsync(new byte[1]).OrHang());
+    }
+
+    [Fact]
     public async Task Release_OutputNotYetSent_ClientGetsItFirst()
     {
         const int Length = 20_000_000;
