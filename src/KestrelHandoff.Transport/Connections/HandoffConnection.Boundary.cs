@@ -20,15 +20,13 @@ internal sealed partial class HandoffConnection
     private volatile bool _isUntouched; // the server has seen nothing of what was received, and nothing was sent
     private volatile bool _isWanted;
     private volatile bool _isHeld;
+    private bool _isAwaited; // it was counted among those that come
 
     /// <summary>The connection waits to be taken: the server ends, and <see cref="ReleaseAsync"/> follows.</summary>
     public bool IsHeld => _isHeld;
 
     /// <summary>The server has a result that is not the pipe's.</summary>
     public bool IsReadMadeUp { get; private set; }
-
-    /// <summary><see cref="Want"/> or <see cref="Await"/> has said that it comes.</summary>
-    public bool IsAwaited { get; private set; }
 
     /// <summary>It is new, and no other instance has served it.</summary>
     public bool IsUntouched
@@ -66,7 +64,7 @@ internal sealed partial class HandoffConnection
         _isBetween = _isHttp = isBetween;
         if (state is not null)
         {
-            _belongings = new() { State = state };
+            (_belongings ??= new()).State = state;
         }
     }
 
@@ -83,8 +81,7 @@ internal sealed partial class HandoffConnection
             Disposing ??= take;
             _isWanted = true;
             isHeld = IsAtRest && TryHoldNeedsLock();
-            isAwaited = !IsAwaited && (isHeld || WillBeHeldNeedsLock);
-            IsAwaited |= isAwaited;
+            isAwaited = (isHeld || WillBeHeldNeedsLock) && AwaitNeedsLock();
             requested = IsBound ? null : _belongings?.Requested;
         }
 
@@ -106,9 +103,16 @@ internal sealed partial class HandoffConnection
     {
         lock (_stopReceiving)
         {
-            var isAwaited = !IsAwaited && !_disposed && (_isHeld || (_isWanted && _isHttp && Messages is null && CanMove));
-            IsAwaited |= isAwaited;
-            return isAwaited;
+            return (_isHeld || (_isWanted && !_disposed && _isHttp && Messages is null && CanMove)) && AwaitNeedsLock();
+        }
+    }
+
+    /// <summary>Its server has got done, and it is being taken: whether it is to be counted now. True once, as of <see cref="Want"/>.</summary>
+    public bool AwaitTaking()
+    {
+        lock (_stopReceiving)
+        {
+            return AwaitNeedsLock();
         }
     }
 
@@ -124,8 +128,8 @@ internal sealed partial class HandoffConnection
             }
 
             _isWanted = false;
-            var wasAwaited = IsAwaited && !_disposed; // else it is about to be taken, and counted off there
-            IsAwaited &= !wasAwaited;
+            var wasAwaited = _isAwaited && !_disposed; // else it is about to be taken, and counted off there
+            _isAwaited &= !wasAwaited;
             return wasAwaited;
         }
     }
@@ -213,6 +217,13 @@ internal sealed partial class HandoffConnection
         {
             _isUntouched = false;
         }
+    }
+
+    private bool AwaitNeedsLock()
+    {
+        var isFirst = !_isAwaited;
+        _isAwaited = true;
+        return isFirst;
     }
 
     private bool TryHoldNeedsLock()

@@ -17,7 +17,13 @@ internal sealed partial class HandoffConnection
     public Func<HandoffConnection, ValueTask>? Disposing
     {
         get => _belongings?.Disposing;
-        set => (_belongings ??= new()).Disposing = value;
+        set
+        {
+            lock (_stopReceiving)
+            {
+                (_belongings ??= new()).Disposing = value;
+            }
+        }
     }
 
     /// <summary>Ends the connection after all output is sent, unless it was released. Only the first call counts.</summary>
@@ -77,7 +83,7 @@ internal sealed partial class HandoffConnection
         await base.DisposeAsync();
     }
 
-    /// <summary>Shuts the socket down; <see langword="null"/>: all output was sent. The first reason counts.</summary>
+    /// <summary>Closes the socket, unless it lingers; <see langword="null"/>: all output was sent. The first reason counts.</summary>
     /// <returns>False for a connection that has ended, or is spared because it is being let go.</returns>
     private bool TryEnd(Exception? reason, bool evenIfStopped)
     {
@@ -117,6 +123,7 @@ internal sealed partial class HandoffConnection
             return;
         }
 
+        _ = (LocalEndPoint, RemoteEndPoint); // middleware may ask for them yet, and a socket that is closed does not know; a server of HTTP has asked before
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
         _lingers = reason is null && (_lane.Registry.IsDraining || Replayed is not null) && !_peerEnded;
 
@@ -132,7 +139,7 @@ internal sealed partial class HandoffConnection
 
         if (!_lingers)
         {
-            _socket.Dispose(); // here and now: the thread that polls is spared what it would be told of the shutdown
+            _socket.Dispose(); // at once: as a rule the thread that polls is then spared what the shutdown would tell it
         }
     }
 

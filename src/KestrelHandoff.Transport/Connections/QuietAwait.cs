@@ -4,7 +4,7 @@ using System.Runtime.CompilerServices;
 namespace KestrelHandoff.Transport.Connections;
 
 /// <summary>Waits for the end of an operation without taking its result, so that a failure throws only when somebody asks.</summary>
-/// <remarks>There is no context to come back to. Every connection that is aborted aborts its pending receive: an exception for each would cost more than the close.</remarks>
+/// <remarks>There is no context to come back to. Every connection that ends aborts its pending receive: an exception for each would cost more than the close.</remarks>
 internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyCompletion
 {
     private readonly ValueTask<int> _operation = operation; // and not its awaiter too: each idle connection holds one of these
@@ -36,7 +36,15 @@ internal readonly struct QuietAwait(ValueTask<int> operation) : ICriticalNotifyC
             if (SourceIsReachable)
             {
                 var operation = _operation;
-                (SourceOf(ref operation) as SocketAsyncEventArgs)?.Dispose();
+                switch (SourceOf(ref operation))
+                {
+                    case SocketAsyncEventArgs pending:
+                        pending.Dispose();
+                        break;
+                    case Task failed: // at once: it found the socket closed
+                        _ = failed.Exception; // observed, or the app is told of it (TaskScheduler.UnobservedTaskException)
+                        break;
+                }
             }
         }
 

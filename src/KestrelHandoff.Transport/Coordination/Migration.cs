@@ -158,9 +158,9 @@ internal sealed class Migration(
     /// <summary>The server is done with the connection.</summary>
     private async ValueTask TakeAsync(HandoffConnection connection)
     {
-        if (!connection.IsAwaited)
+        if (connection.AwaitTaking())
         {
-            _unsettled.Add(); // those have been counted
+            _unsettled.Add();
         }
 
         ReleasedConnection? released = null;

@@ -109,6 +109,31 @@ public sealed class BoundaryTests
         await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
     }
 
+    /// <summary>The host is told to stop as the server gets done: the connection is counted among those that come, and once.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Await_ServerIsDoneAndItIsBeingTaken_CountsOnce(bool awaitedFirst)
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        pair.Connection.BeginExchange();
+        bool? awaited = null, taking = null;
+        pair.Connection.Want(
+            connection =>
+            {
+                taking = awaitedFirst ? null : connection.AwaitTaking();
+                awaited = connection.Await();
+                taking ??= connection.AwaitTaking();
+                return ValueTask.CompletedTask;
+            },
+            out var isAwaited);
+        pair.Connection.EndExchange(isWhole: true);
+        Assert.False(isAwaited);
+        Assert.True((await pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask().OrHang()).IsCanceled);
+        await pair.Connection.DisposeAsync().OrHang();
+        Assert.Equal((awaitedFirst, !awaitedFirst), (awaited, taking));
+    }
+
     [Fact]
     public async Task Want_ReadsOfABodyUnderWay_AreLeftAlone()
     {

@@ -1,6 +1,6 @@
-using System.Net;
 using System.Net.Sockets;
 using KestrelHandoff.Transport.Connections;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
 namespace KestrelHandoff.Tests.Connections;
@@ -66,13 +66,20 @@ public sealed class ConnectionFeaturesTests
     }
 
     [Fact]
-    public async Task EndPoints_AskedAfterTheEnd_AreNullUnlessKnown()
+    public async Task EndPoints_FirstAskedAfterTheEnd_AreThoseOfTheSocket()
     {
         await using var pair = await ConnectionPair.CreateAsync();
-        var local = pair.Connection.LocalEndPoint;
         await pair.Connection.DisposeAsync().OrHang();
-        Assert.IsType<IPEndPoint>(local);
-        Assert.Same(local, pair.Connection.LocalEndPoint);
+        Assert.Equal(pair.Client.RemoteEndPoint, pair.Connection.LocalEndPoint);
+        Assert.Equal(pair.Client.LocalEndPoint, pair.Connection.RemoteEndPoint);
+    }
+
+    [Fact]
+    public async Task EndPoints_FirstAskedAfterAReset_AreNull()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        pair.Connection.Abort(new ConnectionAbortedException("test"));
+        Assert.Null(pair.Connection.LocalEndPoint);
         Assert.Null(pair.Connection.RemoteEndPoint);
     }
 

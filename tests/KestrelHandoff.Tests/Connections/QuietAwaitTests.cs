@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using KestrelHandoff.Transport.Connections;
 
 namespace KestrelHandoff.Tests.Connections;
@@ -20,10 +21,31 @@ public sealed class QuietAwaitTests
     }
 
     [Fact]
-    public async Task Abandon_EndedAtOnce_NothingIsThrown()
+    public async Task Abandon_EndedAtOnce_NothingHappens() => (await new QuietAwait(new ValueTask<int>(1))).Abandon();
+
+    [Fact]
+    public void Abandon_FailedAtOnce_TheAppIsNotTold()
     {
-        (await new QuietAwait(new ValueTask<int>(1))).Abandon();
-        (await new QuietAwait(ValueTask.FromException<int>(new SocketException()))).Abandon();
+        var failure = new SocketException();
+        var told = false;
+        TaskScheduler.UnobservedTaskException += OnUnobserved;
+        try
+        {
+            Fail();
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        finally
+        {
+            TaskScheduler.UnobservedTaskException -= OnUnobserved;
+        }
+
+        Assert.False(told);
+
+        void OnUnobserved(object? sender, UnobservedTaskExceptionEventArgs e) => told |= e.Exception.InnerExceptions.Contains(failure);
+
+        [MethodImpl(MethodImplOptions.NoInlining)] // nothing of it is on the stack when garbage is collected
+        void Fail() => new QuietAwait(ValueTask.FromException<int>(failure)).GetResult().Abandon();
     }
 
     [Fact]
