@@ -5,7 +5,7 @@ namespace KestrelHandoff.TestSupport;
 /// <summary>Limits on waits that must end by themselves: a guard against a hang, never a delay.</summary>
 internal static class HangGuard
 {
-    private static readonly TimeSpan Hung = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     public static async Task<T> OrHang<T>(this Task<T> task, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
@@ -17,11 +17,11 @@ internal static class HangGuard
     {
         try
         {
-            await task.WaitAsync(Hung);
+            await task.WaitAsync(Limit);
         }
         catch (TimeoutException) when (!task.IsCompleted)
         {
-            throw new TimeoutException($"{Path.GetFileName(file)}:{line} waited {Hung.TotalSeconds} s for something that did not happen.");
+            throw new TimeoutException($"{Path.GetFileName(file)}:{line} waited {Limit.TotalSeconds} s for something that did not happen.");
         }
     }
 

@@ -91,7 +91,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
 
         lock (_stopReceiving)
         {
-            if (_isHeld || !IsAtRest || !TryHoldNeedsLock())
+            if (!_isWanted || _isHeld || !IsAtRest || !TryHoldNeedsLock())
             {
                 return;
             }

@@ -125,21 +125,24 @@ internal sealed class Migration(
         var isAwaited = false; // since this call: one that has just come from this instance's own predecessor may be wanted twice
         try
         {
-            _ = connection.Want(TakeAsync, out isAwaited);
+            if (!_isOver)
+            {
+                _ = connection.Want(TakeAsync, out isAwaited);
+            }
         }
         catch (Exception e)
         {
             Log.NotWanted(logger, connection.ConnectionId, e); // a callback of the app's; the others move all the same
         }
 
-        if (!isAwaited)
-        {
-            _unsettled.Settle();
-        }
-
         if (_isOver)
         {
             Leave(connection); // it was over meanwhile
+        }
+
+        if (!isAwaited)
+        {
+            _unsettled.Settle(); // not before: who ends it all waits for this
         }
     }
 
@@ -158,9 +161,10 @@ internal sealed class Migration(
     /// <summary>The server is done with the connection.</summary>
     private async ValueTask TakeAsync(HandoffConnection connection)
     {
-        if (connection.AwaitTaking())
+        _unsettled.Add(); // first: from the moment on in which nobody else counts it
+        if (!connection.AwaitTaking())
         {
-            _unsettled.Add();
+            _unsettled.Settle();
         }
 
         ReleasedConnection? released = null;

@@ -21,7 +21,7 @@ internal sealed class Unsettled
     {
         while (true)
         {
-            var fewer = _fewer.Task; // before the look: settled in between it would be a new one, which nobody completes
+            var fewer = Volatile.Read(ref _fewer).Task; // before the look: settled in between it would be a new one, which nobody completes
             if (Volatile.Read(ref _count) < limit)
             {
                 return;

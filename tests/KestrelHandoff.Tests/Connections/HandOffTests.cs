@@ -68,6 +68,30 @@ public sealed class HandOffTests
     }
 
     [Fact]
+    public async Task EndMessage_NotWantedAnyMoreByThen_GoesOn()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        var messages = new StubMessages();
+        pair.Connection.Speak(messages);
+        Want(pair);
+        Thread? late = null;
+        messages.Holds = () =>
+        {
+            messages.Holds = () => true;
+            late = new Thread(pair.Connection.EndMessage);
+            late.Start();
+            SpinWait.SpinUntil(() => late.ThreadState.HasFlag(ThreadState.WaitSleepJoin), HangGuard.Limit); // it waits for the lock, and has seen that it is wanted
+            pair.Connection.Unwant();
+            return false;
+        };
+
+        pair.Connection.EndMessage();
+        Assert.True(late!.Join(HangGuard.Limit));
+
+        Assert.False(pair.Connection.IsHeld);
+    }
+
+    [Fact]
     public async Task TryHandOff_OutputNotYetSent_ClientGetsItFirst()
     {
         await using var pair = await ConnectionPair.CreateAsync();

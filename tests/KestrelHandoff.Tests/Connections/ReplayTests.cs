@@ -79,7 +79,7 @@ public sealed class ReplayTests
     public async Task ServerHasWhatCameBefore_ConnectionIsNotAtRest()
     {
         await using var pair = await AskAsync(received: "half a frame");
-        pair.Connection.Speak(new Messages());
+        pair.Connection.Speak(new StubMessages { Replay = new([], ""), IsOneWay = false, Holds = static () => true });
         var read = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
         await pair.WriteAsync(Head);
         await read.OrHang();
@@ -92,7 +92,7 @@ public sealed class ReplayTests
         var replays = new Replays();
         await using var pair = await ConnectionPair.ReplayAsync(replays, Request, Answer, received: "frames");
         await pair.Connection.ReadTextAsync(Request.Length);
-        pair.Connection.Speak(new Messages());
+        pair.Connection.Speak(new StubMessages { Replay = new([], ""), IsOneWay = false, Holds = static () => true });
         var read = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
         Assert.True(pair.Connection.Want(static _ => ValueTask.CompletedTask, out _));
         Assert.True((await read.OrHang()).IsCanceled); // a release is for a server that is done
@@ -106,23 +106,6 @@ public sealed class ReplayTests
         var pair = await ConnectionPair.ReplayAsync(new ReplayOutput(), Request, Answer, received);
         Assert.Equal(Request, await pair.Connection.ReadTextAsync(Request.Length));
         return pair;
-    }
-
-    private sealed class Messages : IMessages
-    {
-        public Replay? Replay { get; } = new([], "");
-
-        public bool IsOneWay => false;
-
-        public bool TryHold() => true;
-
-        public void OnHeld()
-        {
-        }
-
-        public void SayGoodbye()
-        {
-        }
     }
 
     /// <summary>The answer is known when the test says so.</summary>

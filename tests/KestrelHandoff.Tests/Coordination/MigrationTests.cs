@@ -192,6 +192,54 @@ public sealed class MigrationTests : IAsyncDisposable
         clients.ForEach(client => client.Dispose());
     }
 
+    /// <summary>The host is told to stop in that moment: nothing on its way would mean that what is held may be closed.</summary>
+    [Fact]
+    public async Task BeingTaken_CountsFromTheMomentOnInWhichNobodyElseCountsIt()
+    {
+        var (listener, _, connection) = await AcceptAsync();
+        connection.BeginExchange();
+        _migration.Begin(new(SentAsync, NeverAsync), Names(listener));
+        await _migration.WhenSettledAsync(Cancel).OrHang();
+        using var go = new ManualResetEventSlim();
+        var locked = new TaskCompletionSource();
+        var messages = new StubMessages
+        {
+            Holds = () =>
+            {
+                locked.SetResult();
+                return !go.Wait(HangGuard.Limit, Cancel);
+            },
+        };
+        connection.Speak(messages);
+        var holding = Task.Run(connection.EndMessage, Cancel);
+        await locked.Task.OrHang(); // the connection's lock is taken
+
+        var taking = Task.Run(async () => await connection.Disposing!(connection), Cancel);
+        await Poll.UntilAsync(() => Task.FromResult(!_migration.WhenSettledAsync(Cancel).IsCompleted)).OrHang();
+
+        go.Set();
+        await holding.OrHang();
+        await taking.OrHang();
+        await _migration.WhenSettledAsync(Cancel).OrHang();
+    }
+
+    [Fact]
+    public async Task Arrived_AsItEnds_IsServedHere()
+    {
+        var names = new NamesUntilTheEnd();
+        _migration.Begin(new(SentAsync, NeverAsync), names);
+        var (_, client, connection) = await AcceptAsync();
+        connection.Continue(state: null, isBetween: true);
+        var next = connection.ReadTextAsync(3);
+
+        names.OnAsked = _migration.End;
+        _migration.Arrived(connection);
+
+        Assert.False(connection.IsHeld);
+        await client.SendAsync("GET"u8.ToArray(), SocketFlags.None).OrHang();
+        Assert.Equal("GET", await next);
+    }
+
     [Fact]
     public async Task GiveUp_ConnectionIsNotHeld_IsLeftToItsServer()
     {
@@ -242,5 +290,17 @@ public sealed class MigrationTests : IAsyncDisposable
         _clients.Add(await Clients.ConnectAsync(listener.EndPoint));
         _served.Add((HandoffConnection)(await listener.AcceptAsync(Cancel).OrHang())!);
         return (listener, _clients[^1], _served[^1]);
+    }
+
+    /// <summary>The other instance has every listener, and something happens as that is asked.</summary>
+    private sealed class NamesUntilTheEnd : Dictionary<string, string>, IReadOnlyDictionary<string, string>
+    {
+        public Action OnAsked { get; set; } = static () => { };
+
+        bool IReadOnlyDictionary<string, string>.ContainsKey(string key)
+        {
+            OnAsked();
+            return true;
+        }
     }
 }
