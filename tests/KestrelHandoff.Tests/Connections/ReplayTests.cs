@@ -79,7 +79,7 @@ public sealed class ReplayTests
     public async Task ServerHasWhatCameBefore_ConnectionIsNotAtRest()
     {
         await using var pair = await AskAsync(received: "half a frame");
-        pair.Connection.Speak(new StubMessages { Replay = new([], ""), IsOneWay = false, Holds = static () => true });
+        pair.Connection.Speak(Frames());
         var read = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
         await pair.WriteAsync(Head);
         await read.OrHang();
@@ -92,7 +92,7 @@ public sealed class ReplayTests
         var replays = new Replays();
         await using var pair = await ConnectionPair.ReplayAsync(replays, Request, Answer, received: "frames");
         await pair.Connection.ReadTextAsync(Request.Length);
-        pair.Connection.Speak(new StubMessages { Replay = new([], ""), IsOneWay = false, Holds = static () => true });
+        pair.Connection.Speak(Frames());
         var read = pair.Connection.Transport.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask();
         Assert.True(pair.Connection.Want(static _ => ValueTask.CompletedTask, out _));
         Assert.True((await read.OrHang()).IsCanceled); // a release is for a server that is done
@@ -107,6 +107,9 @@ public sealed class ReplayTests
         Assert.Equal(Request, await pair.Connection.ReadTextAsync(Request.Length));
         return pair;
     }
+
+    /// <summary>A conversation of both sides that is always between two messages, and can go on elsewhere.</summary>
+    private static StubMessages Frames() => new() { Replay = new([], ""), IsOneWay = false, Holds = static () => true };
 
     /// <summary>The answer is known when the test says so.</summary>
     private sealed class Replays : IReplayOutput
