@@ -7,7 +7,7 @@ internal sealed record BenchmarkSettings
     public bool Allocations { get; init; }
     public bool Memory { get; init; }
 
-    /// <summary>Processes for every scenario; each serves on both transports.</summary>
+    /// <summary>Of processes, for every scenario; each serves on both transports.</summary>
     public int Pairs { get; init; }
 
     /// <summary>Of load on each transport in each process, a second at a time in turns.</summary>

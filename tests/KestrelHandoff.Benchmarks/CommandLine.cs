@@ -6,8 +6,8 @@ namespace KestrelHandoff.Benchmarks;
 /// <summary>The commands, their options and ranges.</summary>
 internal static class CommandLine
 {
-    private static readonly Option<int> Pairs = Number("--pairs", 7, 1, 1000, "Processes, one after the other, for every scenario; each serves on both transports.");
-    private static readonly Option<int> Seconds = Number("--seconds", 10, 1, 3600, "Runs of a second on each transport in each process, in turns.");
+    private static readonly Option<int> Pairs = Number("--pairs", 7, 1, 1000, "Pairs of processes for every scenario; each process serves on both transports, and in each pair each is started first once.");
+    private static readonly Option<int> Seconds = Number("--seconds", 6, 1, 3600, "Runs of a second on each transport in each process, in turns.");
     private static readonly Option<int> Connections = Number("--connections", 2000, 1, 20_000, "Idle connections to hold.");
     private static readonly Option<string?> Json = new("--json") { Description = "Also writes all figures to this file, each run of each pair.", HelpName = "FILE" };
     private static readonly Argument<TransportKind[]> Transports = new("transports") { Description = "One app for each.", Arity = ArgumentArity.OneOrMore };

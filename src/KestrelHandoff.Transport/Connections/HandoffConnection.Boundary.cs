@@ -25,6 +25,9 @@ internal sealed partial class HandoffConnection
     /// <summary>The connection waits to be taken: the server ends, and <see cref="ReleaseAsync"/> follows.</summary>
     public bool IsHeld => _isHeld;
 
+    /// <summary>TLS or the like lies over it, and came before it could be held: nothing of what is kept here is asked for any more. Once true it stays so.</summary>
+    public bool IsNeverHeld => IsTransportReplaced && !_isHeld;
+
     /// <summary>The server has a result that is not the pipe's.</summary>
     public bool IsReadMadeUp { get; private set; }
 
@@ -190,6 +193,12 @@ internal sealed partial class HandoffConnection
     /// <summary>Gives what was received to the server, unless the connection is held: then it goes along to who takes it.</summary>
     private bool TryFlush(out ValueTask<FlushResult> flush)
     {
+        if (IsNeverHeld)
+        {
+            flush = _input.FlushAsync();
+            return true;
+        }
+
         lock (_stopReceiving)
         {
             var wasParked = _isParked;

@@ -54,7 +54,11 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
         get => _transport;
         set
         {
-            IsTransportReplaced |= !ReferenceEquals(value, _ownTransport);
+            lock (_stopReceiving)
+            {
+                IsTransportReplaced |= !ReferenceEquals(value, _ownTransport); // after this nobody begins to hold it
+            }
+
             _transport = value;
         }
     }
@@ -111,14 +115,14 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
 
     object? IFeatureCollection.this[Type key]
     {
-        get => key == typeof(HandoffConnection) ? this : Find(key, out var value) ? value : Array.IndexOf(OwnFeatures, key) >= 0 ? this : null;
+        get => key == typeof(HandoffConnection) ? this : Find(key, out var value) ? value : IsOwn(key) ? this : null;
         set => SetFeature(key, value);
     }
 
     TFeature? IFeatureCollection.Get<TFeature>()
         where TFeature : default =>
         Find(typeof(TFeature), out var value) ? (TFeature?)value
-        : this is TFeature own && Array.IndexOf(OwnFeatures, typeof(TFeature)) >= 0 ? own
+        : this is TFeature own && IsOwn(typeof(TFeature)) ? own
         : default;
 
     void IFeatureCollection.Set<TFeature>(TFeature? instance)
@@ -144,6 +148,20 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     }
 
     IEnumerator IEnumerable.GetEnumerator() => ((IEnumerable<KeyValuePair<Type, object>>)this).GetEnumerator();
+
+    /// <summary>Kestrel asks with every request whether there is TLS: a type is compared by its reference, which Array.IndexOf does not know.</summary>
+    private static bool IsOwn(Type key)
+    {
+        foreach (var own in OwnFeatures)
+        {
+            if (own == key)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     private bool Find(Type key, out object? value)
     {

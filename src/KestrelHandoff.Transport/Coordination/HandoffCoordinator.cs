@@ -138,9 +138,9 @@ internal sealed class HandoffCoordinator(
 
     private async Task<HandoffReport> RunAsync(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)
     {
+        var raised = poolFloor.Raise(); // first: from here on pool threads are kept busy
         await Task.Yield(); // the caller holds a request, or the control server's loop
         state.Left += handoff.Passed;
-        var raised = poolFloor.Raise();
         IReadOnlySet<string> claimed;
         try
         {

@@ -15,6 +15,14 @@ internal static class CallerGuard
     /// <summary>What a proxy adds, and what UseForwardedHeaders() leaves behind.</summary>
     private static readonly string[] ProxyHeaders = ["Forwarded", "X-Original-For", "X-Original-Host", "X-Original-Proto", "X-Real-IP", "Via"];
 
+    /// <summary>Has all this compiled, before there are clients: the first request for a handoff comes in between theirs, on the threads that they wait for.</summary>
+    public static void Rehearse()
+    {
+        var context = new DefaultHttpContext { Request = { Host = new("localhost") }, Connection = { RemoteIpAddress = IPAddress.Loopback } };
+        context.SetEndpoint(new(requestDelegate: null, EndpointMetadataCollection.Empty, displayName: null));
+        _ = Refusal(context);
+    }
+
     /// <summary>Why this caller is refused; null if it is not.</summary>
     public static string? Refusal(HttpContext context)
     {

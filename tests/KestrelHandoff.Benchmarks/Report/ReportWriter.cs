@@ -36,7 +36,7 @@ internal static class ReportWriter
 
     private static string Describe(BenchmarkReport report, BenchmarkSettings settings)
     {
-        var throughput = settings.Throughput ? $" {settings.Pairs} processes for each scenario, {settings.Seconds} × 1 s on each transport in turns." : "";
+        var throughput = settings.Throughput ? $" {settings.Pairs} pairs of processes for each scenario, {settings.Seconds} × 1 s on each transport in turns in each process." : "";
         var memory = settings.Memory ? $" {Count(settings.Connections)} idle connections." : "";
         return $"{report.Machine}.{throughput}{memory}";
     }

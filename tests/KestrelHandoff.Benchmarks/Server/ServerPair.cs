@@ -18,11 +18,9 @@ internal sealed class ServerPair : IDisposable
         (_ours, _stock) = stockFirst ? (apps[1], apps[0]) : (apps[0], apps[1]);
     }
 
-    /// <summary>Both in one process: whatever luck it has with its memory, its threads and its compiler, both have.</summary>
-    /// <remarks>
-    /// Who was started and used first need not be as fast as who was second, for as long as the process lives: the code they share is
-    /// compiled with what the first one did in mind. So the pairs take turns.
-    /// </remarks>
+    /// <summary>Both in one process: whatever luck it has with its memory and its threads, both have.</summary>
+    /// <param name="stockFirst">Which is started and used first; see <see cref="ProcessPair"/>.</param>
+    /// <param name="cancel">Ends the wait for the start.</param>
     public static async Task<ServerPair> StartTogetherAsync(bool stockFirst, CancellationToken cancel)
     {
         TransportKind[] order = stockFirst ? [TransportKind.Stock, TransportKind.Ours] : [TransportKind.Ours, TransportKind.Stock];

@@ -210,6 +210,36 @@ public sealed class BoundaryTests
     }
 
     [Fact]
+    public async Task Want_TransportReplaced_StaysAndTheReadGoesOn()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        var own = pair.Connection.Transport;
+        pair.Connection.Transport = new BoundaryPipe(pair.Connection, own.Input, own.Output);
+        var read = own.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask().OrHang();
+        Assert.False(Want(pair));
+        await pair.SendAsync("two");
+        var result = await read;
+        Assert.Equal("two", Encoding.ASCII.GetString(result.Buffer.ToArray()));
+        own.Input.AdvanceTo(result.Buffer.End);
+        Assert.False(pair.Connection.IsHeld);
+    }
+
+    [Fact]
+    public async Task Want_TransportReplacedOnceItIsHeld_ReadsStillEnd()
+    {
+        await using var pair = await CreateAsync();
+        await ExchangeAsync(pair, "one");
+        var own = pair.Connection.Transport;
+        var read = Read(pair);
+        Assert.True(Want(pair));
+        pair.Connection.Transport = new BoundaryPipe(pair.Connection, own.Input, own.Output);
+        Assert.True((await read).IsCanceled);
+        own.Input.AdvanceTo((await read).Buffer.End);
+        Assert.True((await own.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask().OrHang()).IsCompleted); // and not one that waits for the client
+    }
+
+    [Fact]
     public async Task Want_ServerReadsOnAfterAll_GetsTheRestAndTheEnd()
     {
         await using var pair = await CreateAsync();

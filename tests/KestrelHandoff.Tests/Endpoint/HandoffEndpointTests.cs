@@ -64,6 +64,13 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Post_BeginsOnNoThreadThatServes()
+    {
+        using var response = await _client.PostAsync(Address, null, Cancel).OrHang();
+        Assert.Equal((HttpStatusCode.OK, 1, false), (response.StatusCode, _handoff.Calls, _handoff.WasCalledOnPool));
+    }
+
+    [Fact]
     public async Task Post_ForceIsNoBoolean_BadRequestNamesIt()
     {
         using var response = await _client.PostAsync($"{Address}?force=perhaps", null, Cancel).OrHang();
@@ -199,6 +206,8 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
 
         public int Calls { get; private set; }
 
+        public bool WasCalledOnPool { get; private set; }
+
         public int Generation => 1;
 
         public HandoffPhase Phase => HandoffPhase.Serving;
@@ -210,6 +219,7 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
         public Task<HandoffReport> HandOffAsync(bool force = false, CancellationToken cancellationToken = default)
         {
             Calls++;
+            WasCalledOnPool = Thread.CurrentThread.IsThreadPoolThread;
             return Result;
         }
 
