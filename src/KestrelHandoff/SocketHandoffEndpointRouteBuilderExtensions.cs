@@ -29,7 +29,7 @@ public static class SocketHandoffEndpointRouteBuilderExtensions
         var handoff = endpoints.ServiceProvider.GetService<ISocketHandoff>()
             ?? throw new InvalidOperationException("Call builder.Services.AddSocketHandoff() before app.MapSocketHandoff().");
         var endpoint = new HandoffEndpoint(handoff, endpoints.ServiceProvider.GetRequiredService<ILogger<HandoffEndpoint>>());
-        CallerGuard.Rehearse();
+        _ = CallerGuard.Rehearse();
         var group = endpoints.MapGroup(pattern);
         group.MapPost("", endpoint.PostAsync);
         group.MapGet("", endpoint.GetAsync);

@@ -26,7 +26,7 @@ internal sealed partial class HandoffConnection
     public bool IsHeld => _isHeld;
 
     /// <summary>TLS or the like lies over it, and came before it could be held: nothing of what is kept here is asked for any more. Once true it stays so.</summary>
-    public bool IsNeverHeld => IsTransportReplaced && !_isHeld;
+    public bool IsNeverHeld => IsTransportReplaced && !_isHeld; // in this order: once it is replaced, whether it is held is settled
 
     /// <summary>The server has a result that is not the pipe's.</summary>
     public bool IsReadMadeUp { get; private set; }

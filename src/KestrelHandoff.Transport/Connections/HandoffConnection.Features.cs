@@ -31,6 +31,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     private string? _connectionId;
     private IDictionary<object, object?>? _items;
     private IDuplexPipe _transport;
+    private volatile bool _isTransportReplaced;
     private (Type Key, object? Value)[]? _set;
     private ushort _setCount;
     private int _revision;
@@ -56,7 +57,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
         {
             lock (_stopReceiving)
             {
-                IsTransportReplaced |= !ReferenceEquals(value, _ownTransport); // after this nobody begins to hold it
+                _isTransportReplaced |= !ReferenceEquals(value, _ownTransport); // after this nobody begins to hold it
             }
 
             _transport = value;
@@ -67,7 +68,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     /// Whether middleware such as TLS ever put a transport of its own over this one: bytes it has read are not in our pipe, so
     /// the connection cannot move. Stays true when the middleware puts ours back as it ends.
     /// </summary>
-    public bool IsTransportReplaced { get; private set; }
+    public bool IsTransportReplaced => _isTransportReplaced;
 
     /// <summary>
     /// Whether a connection of requests has something that it would not have in the successor: middleware's transport; a preamble that middleware has read, such
@@ -115,14 +116,14 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
 
     object? IFeatureCollection.this[Type key]
     {
-        get => key == typeof(HandoffConnection) ? this : Find(key, out var value) ? value : IsOwn(key) ? this : null;
+        get => key == typeof(HandoffConnection) ? this : Find(key, out var value) ? value : Array.IndexOf(OwnFeatures, key) >= 0 ? this : null;
         set => SetFeature(key, value);
     }
 
     TFeature? IFeatureCollection.Get<TFeature>()
         where TFeature : default =>
         Find(typeof(TFeature), out var value) ? (TFeature?)value
-        : this is TFeature own && IsOwn(typeof(TFeature)) ? own
+        : this is TFeature own && Array.IndexOf(OwnFeatures, typeof(TFeature)) >= 0 ? own
         : default;
 
     void IFeatureCollection.Set<TFeature>(TFeature? instance)
@@ -148,20 +149,6 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
     }
 
     IEnumerator IEnumerable.GetEnumerator() => ((IEnumerable<KeyValuePair<Type, object>>)this).GetEnumerator();
-
-    /// <summary>Kestrel asks with every request whether there is TLS: a type is compared by its reference, which Array.IndexOf does not know.</summary>
-    private static bool IsOwn(Type key)
-    {
-        foreach (var own in OwnFeatures)
-        {
-            if (own == key)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
 
     private bool Find(Type key, out object? value)
     {

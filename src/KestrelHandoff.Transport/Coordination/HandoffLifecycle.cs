@@ -16,6 +16,7 @@ internal sealed class HandoffLifecycle(
     Deadlines deadlines,
     Successor successor,
     SignOfLife signOfLife,
+    StartedAs startedAs,
     Withdrawal withdrawal,
     HandoffCoordinator coordinator,
     Recall recall,
@@ -242,10 +243,12 @@ internal sealed class HandoffLifecycle(
 
     /// <summary>
     /// Loads the assemblies that a handoff needs and nothing before it. Later their files may be those of the next release, or no file may be opened (EMFILE);
-    /// and the runtime remembers a load that has failed: this instance could never hand over again.
+    /// and the runtime remembers a load that has failed: this instance could never hand over again. Also has compiled what the request for a handoff runs before the
+    /// pool's floor is raised: on two cores it would keep one of two threads for 20 ms, which clients wait for.
     /// </summary>
     private void LoadAhead()
     {
+        _ = LaunchPlan.FindBuild(startedAs, options.Value);
         GC.KeepAlive((Type[])[typeof(System.Diagnostics.Process), typeof(System.IO.Pipes.AnonymousPipeServerStream)]);
         probe?.LoadAhead();
     }

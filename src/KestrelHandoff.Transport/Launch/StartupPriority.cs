@@ -17,14 +17,29 @@ internal static class StartupPriority
 
     /// <summary>
     /// Runs <paramref name="start"/>, which starts a process, so that the process has the lower priority; on a thread of its own, for
-    /// priorities are a thread's (sched(7)), and a new process has that of the thread that started it.
+    /// priorities are a thread's (sched(7)), a new process has that of the thread that started it, and a launch keeps a thread busy
+    /// that clients wait for where the pool has few.
     /// </summary>
     /// <param name="start">Gets the priority to return to, as text for the environment; null if it is not lowered.</param>
-    public static Task<T> RunLoweredAsync<T>(Func<string?, T> start) => OwnThread.RunAsync("Handoff launch", () =>
+    public static Task<T> RunLoweredAsync<T>(Func<string?, T> start)
     {
-        var normal = Libc.GetThreadPriority(0);
-        return start(TryLower(normal) ? normal.ToString(CultureInfo.InvariantCulture) : null);
-    });
+        var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                var normal = Libc.GetThreadPriority(0);
+                result.SetResult(start(TryLower(normal) ? normal.ToString(CultureInfo.InvariantCulture) : null));
+            }
+            catch (Exception e)
+            {
+                result.SetException(e);
+            }
+        })
+        { IsBackground = true, Name = "Handoff launch" };
+        thread.Start();
+        return result.Task;
+    }
 
     /// <summary>Gives all threads of this process the priority that its predecessor had.</summary>
     public static void Restore(string? priority)

@@ -15,12 +15,17 @@ internal static class CallerGuard
     /// <summary>What a proxy adds, and what UseForwardedHeaders() leaves behind.</summary>
     private static readonly string[] ProxyHeaders = ["Forwarded", "X-Original-For", "X-Original-Host", "X-Original-Proto", "X-Real-IP", "Via"];
 
-    /// <summary>Has all this compiled, before there are clients: the first request for a handoff comes in between theirs, on the threads that they wait for.</summary>
-    public static void Rehearse()
+    /// <summary>Has what a caller on this machine passes compiled before there are clients: the request for a handoff comes in between theirs, on the threads that they wait for.</summary>
+    /// <returns>Why that caller is refused: null.</returns>
+    public static string? Rehearse()
     {
-        var context = new DefaultHttpContext { Request = { Host = new("localhost") }, Connection = { RemoteIpAddress = IPAddress.Loopback } };
+        var context = new DefaultHttpContext
+        {
+            Request = { Host = new("localhost"), Headers = { UserAgent = nameof(Rehearse) } },
+            Connection = { RemoteIpAddress = IPAddress.Loopback },
+        };
         context.SetEndpoint(new(requestDelegate: null, EndpointMetadataCollection.Empty, displayName: null));
-        _ = Refusal(context);
+        return Refusal(context);
     }
 
     /// <summary>Why this caller is refused; null if it is not.</summary>

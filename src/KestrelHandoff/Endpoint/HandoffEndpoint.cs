@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using KestrelHandoff.Http;
 using KestrelHandoff.Transport.Coordination;
-using KestrelHandoff.Transport.Launch;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.Logging;
@@ -14,16 +13,14 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff, ILogger<HandoffEnd
 {
     private const string RespondAsync = "respond-async";
 
-    public Task PostAsync(HttpContext context) => Refusal(context) is { } refusal
-        ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not hand off.", refusal)
-        : OwnThread.RunAsync("Handoff request", () => HandOffAsync(context)).Unwrap(); // not before: who may not must not cost a thread
-
-    public Task GetAsync(HttpContext context) => Refusal(context) is { } refusal
-        ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
-        : WriteAsync(context, StatusCodes.Status200OK, "application/json", WithoutOutput(handoff.GetStatus()), ReadableJson.Context.HandoffStatus);
-
-    private async Task HandOffAsync(HttpContext context)
+    public async Task PostAsync(HttpContext context)
     {
+        if (Refusal(context) is { } refusal)
+        {
+            await WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not hand off.", refusal);
+            return;
+        }
+
         if (!bool.TryParse(context.Request.Query["force"].FirstOrDefault() ?? "false", out var force))
         {
             await WriteProblemAsync(
@@ -51,6 +48,10 @@ internal sealed class HandoffEndpoint(ISocketHandoff handoff, ILogger<HandoffEnd
             await WriteFailureAsync(context, e);
         }
     }
+
+    public Task GetAsync(HttpContext context) => Refusal(context) is { } refusal
+        ? WriteProblemAsync(context, StatusCodes.Status403Forbidden, "forbidden", "This caller may not see the handoff.", refusal)
+        : WriteAsync(context, StatusCodes.Status200OK, "application/json", WithoutOutput(handoff.GetStatus()), ReadableJson.Context.HandoffStatus);
 
     private string? Refusal(HttpContext context)
     {

@@ -34,7 +34,7 @@ internal sealed record ThroughputResult(string Scenario, IReadOnlyList<ProcessPa
 /// </summary>
 internal sealed record ProcessPair(Pair<Turns> OursFirst, Pair<Turns> StockFirst)
 {
-    /// <summary>The geometric means, whose ratio is the mean of the two ratios.</summary>
+    /// <summary>The geometric means, whose ratio is the geometric mean of the two ratios.</summary>
     public Pair<double> Of(Func<Turns, double> figure) =>
         new(Math.Sqrt(figure(OursFirst.Ours) * figure(StockFirst.Ours)), Math.Sqrt(figure(OursFirst.Stock) * figure(StockFirst.Stock)));
 }

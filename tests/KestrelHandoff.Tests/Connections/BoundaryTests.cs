@@ -215,14 +215,15 @@ public sealed class BoundaryTests
         await using var pair = await CreateAsync();
         await ExchangeAsync(pair, "one");
         var own = pair.Connection.Transport;
+        var read = Read(pair); // parked before there is a transport over it
         pair.Connection.Transport = new BoundaryPipe(pair.Connection, own.Input, own.Output);
-        var read = own.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask().OrHang();
         Assert.False(Want(pair));
         await pair.SendAsync("two");
-        var result = await read;
-        Assert.Equal("two", Encoding.ASCII.GetString(result.Buffer.ToArray()));
-        own.Input.AdvanceTo(result.Buffer.End);
-        Assert.False(pair.Connection.IsHeld);
+        Assert.Equal("two", Encoding.ASCII.GetString((await read).Buffer.ToArray()));
+        own.Input.AdvanceTo((await read).Buffer.End);
+        Assert.False(Want(pair));
+        Assert.False(((IConnectionHandoffFeature)pair.Connection).TryHandOff(default));
+        Assert.Equal((false, false), (pair.Connection.CanMove, pair.Connection.IsHeld));
     }
 
     [Fact]

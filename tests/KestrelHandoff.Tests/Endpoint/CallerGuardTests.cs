@@ -19,6 +19,9 @@ public sealed class CallerGuardTests
         From("127.0.0.1");
     }
 
+    [Fact]
+    public void Rehearse_PassesAllOfIt() => Assert.Null(CallerGuard.Rehearse());
+
     [Theory]
     [InlineData("127.0.0.1")]
     [InlineData("127.1.2.3")]
