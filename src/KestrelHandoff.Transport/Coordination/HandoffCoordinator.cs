@@ -34,6 +34,7 @@ internal sealed class HandoffCoordinator(
     /// <param name="cancellationToken">Ends the waiting, not the handoff.</param>
     public Task<HandoffReport> HandOffAsync(string? preferredListener, bool force, CancellationToken cancellationToken)
     {
+        using var raised = poolFloor.Raise(); // before anything that is compiled as it runs; the handoff holds it up itself
         Handoff handoff;
         try
         {
@@ -138,7 +139,7 @@ internal sealed class HandoffCoordinator(
 
     private async Task<HandoffReport> RunAsync(Handoff handoff, Func<Handoff, CancellationToken, Task<Greeting>> findSuccessor)
     {
-        var raised = poolFloor.Raise(); // first: from here on pool threads are kept busy
+        var raised = poolFloor.Raise(); // before HandOffAsync lets go of it
         await Task.Yield(); // the caller holds a request, or the control server's loop
         state.Left += handoff.Passed;
         IReadOnlySet<string> claimed;
