@@ -21,8 +21,7 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
     /// <summary>The server has ended a read of its own.</summary>
     public bool IsReadCanceled { get; private set; }
 
-    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) =>
-        connection.IsNeverHeld ? input.ReadAsync(cancellationToken) : connection.ReadAsync(input, cancellationToken);
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => connection.ReadAsync(input, cancellationToken);
 
     public override bool TryRead(out ReadResult result)
     {
@@ -40,7 +39,7 @@ internal sealed class BoundaryPipe(HandoffConnection connection, PipeReader inpu
 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
-        if (connection.IsNeverHeld || connection.IsOfInput(consumed))
+        if (connection.IsOfInput(consumed))
         {
             IsReading = false;
             input.AdvanceTo(consumed, examined);

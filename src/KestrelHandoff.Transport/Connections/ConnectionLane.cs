@@ -26,7 +26,7 @@ internal sealed class ConnectionLane : IDisposable
 
         var (input, output) = (settings.MaxReadBufferSize ?? 0, settings.MaxWriteBufferSize ?? 0);
 
-        // The reader never inline: a connection flushes its input under a lock (HandoffConnection.Boundary), and the application must not run there.
+        // The reader never inline: a connection flushes its input under a lock (HandoffConnection.Reading), and the application must not run there.
         InputOptions = new PipeOptions(pool, PipeScheduler.ThreadPool, transport, input, input / 2, useSynchronizationContext: false);
         OutputOptions = new PipeOptions(pool, transport, application, output, output / 2, useSynchronizationContext: false);
     }

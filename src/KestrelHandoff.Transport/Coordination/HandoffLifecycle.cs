@@ -243,8 +243,8 @@ internal sealed class HandoffLifecycle(
 
     /// <summary>
     /// Loads the assemblies that a handoff needs and nothing before it. Later their files may be those of the next release, or no file may be opened (EMFILE);
-    /// and the runtime remembers a load that has failed: this instance could never hand over again. Also has compiled what the request for a handoff runs before the
-    /// pool's floor is raised: on two cores it would keep one of two threads for 20 ms, which clients wait for.
+    /// and the runtime remembers a load that has failed: this instance could never hand over again. Also has compiled what tells
+    /// one build from another, which the request for a handoff asks first: that takes a pool thread 20 ms, and on two cores there are two, which clients wait for.
     /// </summary>
     private void LoadAhead()
     {

@@ -29,8 +29,8 @@ internal sealed record ThroughputResult(string Scenario, IReadOnlyList<ProcessPa
 }
 
 /// <summary>
-/// Two processes, in each of which both transports served: who is started and used first is faster or slower than who is second by some 5 %, for as long as
-/// the process lives, since the code they share is compiled with what the first one did in mind. Each was first once.
+/// Two processes, in each of which both transports served: who is started and used first need not be as fast as who is second, for as long as the process
+/// lives, since the code they share is compiled with what the first one did in mind. Each was first once.
 /// </summary>
 internal sealed record ProcessPair(Pair<Turns> OursFirst, Pair<Turns> StockFirst)
 {
