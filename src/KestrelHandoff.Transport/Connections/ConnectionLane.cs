@@ -26,6 +26,8 @@ internal sealed class ConnectionLane : IDisposable
 
         var (input, output) = (settings.MaxReadBufferSize ?? 0, settings.MaxWriteBufferSize ?? 0);
 
+        Wake = settings.UnsafePreferInlineScheduling ? PipeScheduler.ThreadPool : transport; // who wakes a connection may hold its lock, or poll for all
+
         // The reader never inline: a connection flushes its input under a lock (HandoffConnection.Reading), and the application must not run there.
         InputOptions = new PipeOptions(pool, PipeScheduler.ThreadPool, transport, input, input / 2, useSynchronizationContext: false);
         OutputOptions = new PipeOptions(pool, transport, application, output, output / 2, useSynchronizationContext: false);
@@ -44,6 +46,11 @@ internal sealed class ConnectionLane : IDisposable
     public PipeOptions InputOptions { get; }
 
     public PipeOptions OutputOptions { get; }
+
+    public SocketPoller Poller { get; } = SocketPoller.Next();
+
+    /// <summary>Where a receive loop goes on that waited.</summary>
+    public PipeScheduler Wake { get; }
 
     public SocketSenderPool Senders { get; } = new();
 

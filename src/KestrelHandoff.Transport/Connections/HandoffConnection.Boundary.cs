@@ -70,7 +70,7 @@ internal sealed partial class HandoffConnection
     {
         CancellationTokenSource? requested;
         bool isHeld;
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             Disposing ??= take;
             _isWanted = true;
@@ -95,7 +95,7 @@ internal sealed partial class HandoffConnection
     /// <summary>Whether to wait for it, though its server is busy: it is wanted, and comes with the end of a request. True once, as of <see cref="Want"/>.</summary>
     public bool Await()
     {
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             return (_isHeld || (_isWanted && !_disposed && _isHttp && Messages is null && CanMove)) && AwaitNeedsLock();
         }
@@ -104,7 +104,7 @@ internal sealed partial class HandoffConnection
     /// <summary>Its server has got done, and it is being taken: whether it is to be counted now. True once, as of <see cref="Want"/>.</summary>
     public bool AwaitTaking()
     {
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             return AwaitNeedsLock();
         }
@@ -114,7 +114,7 @@ internal sealed partial class HandoffConnection
     /// <returns>True if it was awaited, and is not any more.</returns>
     public bool Unwant()
     {
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             if (_isHeld)
             {
@@ -174,7 +174,7 @@ internal sealed partial class HandoffConnection
 
     private void LetServerEnd()
     {
-        _stopReceiving.Cancel();
+        _readSignal.Give();
         _input.CancelPendingFlush();
         Messages?.OnHeld();
         if (Messages is { IsOneWay: false })

@@ -1,4 +1,3 @@
-using System.IO.Pipelines;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 
@@ -19,7 +18,7 @@ internal sealed partial class HandoffConnection
         get => _belongings?.Disposing;
         set
         {
-            lock (_stopReceiving)
+            lock (_readSignal)
             {
                 (_belongings ??= new()).Disposing = value;
             }
@@ -34,7 +33,7 @@ internal sealed partial class HandoffConnection
         if (first)
         {
             bool mustSettle;
-            lock (_stopReceiving)
+            lock (_readSignal)
             {
                 // nobody takes it any more but who has asked
                 mustSettle = Disposing is not null || _phase is Phase.Stopped or Phase.Releasing;
@@ -87,7 +86,7 @@ internal sealed partial class HandoffConnection
     /// <returns>False for a connection that has ended, or is spared because it is being let go.</returns>
     private bool TryEnd(Exception? reason, bool evenIfStopped)
     {
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             var spared = _phase switch
             {
@@ -100,22 +99,19 @@ internal sealed partial class HandoffConnection
                 return false;
             }
 
-            // The reason before the phase, both before the socket closes: a receive it aborts must find them.
+            // The reason before the phase, both before the socket closes: a receive that fails by it must find them.
             _endReason = reason ?? new ConnectionAbortedException("The send loop has sent all output.");
             _phase = Phase.Ended;
             CloseNeedsLock(reason);
         }
 
-        if (_lingers)
-        {
-            _stopReceiving.Cancel();
-        }
-
+        _readSignal.Give();
         return true;
     }
 
     private void CloseNeedsLock(Exception? reason)
     {
+        Unwatch(); // before the shutdown, which would wake the thread that polls to hear of it
         if (reason is not null && !_lane.Settings.FinOnError)
         {
             ConnectionLog.ResetSent(_lane.Logger, this, reason.Message);
@@ -139,7 +135,7 @@ internal sealed partial class HandoffConnection
 
         if (!_lingers)
         {
-            _socket.Dispose(); // at once: as a rule the thread that polls is then spared what the shutdown would tell it
+            _socket.Dispose();
         }
     }
 
@@ -161,60 +157,6 @@ internal sealed partial class HandoffConnection
         {
             // The peer keeps its half open for longer than we wait, or is gone: either way there is nothing more to wait for.
         }
-    }
-
-    private bool TryTake(QuietAwait.Outcome receive, out int count, ref Exception? error)
-    {
-        count = 0;
-        if (_phase == Phase.Ended)
-        {
-            receive.Abandon(); // it was aborted: to take that failure would cost an exception for every connection
-            return false;
-        }
-
-        try
-        {
-            count = receive.Take();
-            return true;
-        }
-        catch (OperationCanceledException)
-        {
-            // Asked to stop. A receive that ends like this has taken nothing from the socket.
-        }
-        catch (SocketException e) when (IsReset(e.SocketErrorCode))
-        {
-            _peerEnded = _peerGone = true;
-            ConnectionLog.ResetReceived(_lane.Logger, this);
-            error = new ConnectionResetException(e.Message, e);
-        }
-        catch (Exception e)
-        {
-            error = Unexpected(e);
-        }
-
-        return false;
-    }
-
-    private bool IsFin(int count)
-    {
-        if (count > 0)
-        {
-            return false;
-        }
-
-        ConnectionLog.FinReceived(_lane.Logger, this);
-        _peerEnded = true;
-        return true;
-    }
-
-    private bool IsInputDone(FlushResult flushed)
-    {
-        if (flushed.IsCompleted)
-        {
-            _readerGone = true;
-        }
-
-        return flushed.IsCompleted || flushed.IsCanceled;
     }
 
     private Exception Unexpected(Exception error)

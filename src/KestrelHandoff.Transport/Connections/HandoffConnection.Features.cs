@@ -55,7 +55,7 @@ internal sealed partial class HandoffConnection : IFeatureCollection,
         get => _transport;
         set
         {
-            lock (_stopReceiving)
+            lock (_readSignal)
             {
                 _isTransportReplaced |= !ReferenceEquals(value, _ownTransport); // after this nobody begins to hold it
             }

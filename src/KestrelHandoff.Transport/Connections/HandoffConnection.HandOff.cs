@@ -17,7 +17,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         {
             CancellationTokenSource requested;
             bool isLate;
-            lock (_stopReceiving)
+            lock (_readSignal)
             {
                 requested = (_belongings ??= new()).Requested ??= new();
                 isLate = _isWanted && !IsBound;
@@ -42,7 +42,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
         }
 
         bool isHeldNow;
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             isHeldNow = !_isHeld;
             if (isHeldNow)
@@ -74,7 +74,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     /// <summary>From here on the connection speaks in messages, and moves between two of them; null: in requests and answers again.</summary>
     public void Speak(IMessages? messages)
     {
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             (_belongings ??= new()).Messages = messages;
             _hasSaidGoodbye = false; // what was said in the one way is to be said again in the other
@@ -89,7 +89,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
             return;
         }
 
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             if (!_isWanted || _isHeld || !IsAtRest || !TryHoldNeedsLock())
             {
@@ -105,7 +105,7 @@ internal sealed partial class HandoffConnection : IConnectionHandoffFeature
     public Task CutOutputAsync()
     {
         var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             (_belongings ??= new()).Cut = cut;
         }

@@ -21,7 +21,7 @@ internal sealed partial class HandoffConnection
             return input.ReadAsync(cancellationToken);
         }
 
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             if (_isHeld)
             {
@@ -80,7 +80,7 @@ internal sealed partial class HandoffConnection
             return true;
         }
 
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             var wasParked = _isParked;
             _isParked = false;

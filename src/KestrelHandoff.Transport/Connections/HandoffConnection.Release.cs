@@ -56,7 +56,7 @@ internal sealed partial class HandoffConnection
 
     private bool TryBeginRelease()
     {
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             if (IsTransportReplaced || _phase is not Phase.Live and not Phase.Stopped)
             {
@@ -67,7 +67,7 @@ internal sealed partial class HandoffConnection
             _phase = Phase.Releasing;
         }
 
-        _stopReceiving.Cancel();
+        _readSignal.Give();
         _input.CancelPendingFlush();
         return true;
     }
@@ -82,7 +82,7 @@ internal sealed partial class HandoffConnection
         // FIN that came as it was held is nobody's yet: who takes the socket reads it again, after what the client had sent before.
         var hasEnded = _isHeld ? _peerGone : _peerEnded;
         var leftover = hasEnded || _readerGone ? null : TakeLeftover();
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             if (_phase != Phase.Releasing)
             {
@@ -98,6 +98,7 @@ internal sealed partial class HandoffConnection
             return null;
         }
 
+        Unwatch();
         ConnectionLog.Released(_lane.Logger, this, leftover.Length);
         var replay = Messages?.Replay;
         return new ReleasedConnection
@@ -156,7 +157,7 @@ internal sealed partial class HandoffConnection
             ConnectionLog.Unexpected(_lane.Logger, ConnectionId, nameof(Disposing), e);
         }
 
-        lock (_stopReceiving)
+        lock (_readSignal)
         {
             if (_phase == Phase.Stopped)
             {

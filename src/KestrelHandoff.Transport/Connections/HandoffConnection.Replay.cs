@@ -66,17 +66,30 @@ internal sealed partial class HandoffConnection
     /// <returns>Whether the client has left, and how if not with FIN.</returns>
     private async Task<(bool HasLeft, Exception? Error)> WatchAsync(Task answered)
     {
-        using var stop = new CancellationTokenSource();
-        var peek = _socket.ReceiveAsync(new byte[1], SocketFlags.Peek, stop.Token).AsTask();
-        await Task.WhenAny(answered, peek);
-        await stop.CancelAsync();
-        await ((Task)peek).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // it must not be pending when the next receive begins
-        if (answered.IsCompleted)
+        _ = answered.ContinueWith(_ => _readSignal.Give(), TaskScheduler.Default);
+        Watch();
+        while (true)
         {
-            return default; // the next receive hears the end, too
+            await _readSignal;
+            if (answered.IsCompleted)
+            {
+                break; // the next receive hears the end, too
+            }
+
+            Exception? error = null;
+            var outcome = Peek(out var count);
+            if (outcome != SocketError.WouldBlock)
+            {
+                if (!HasReceived(outcome, count, ref error))
+                {
+                    return (true, error);
+                }
+
+                break;
+            }
         }
 
-        Exception? error = null;
-        return TryTake(new QuietAwait.Outcome(new ValueTask<int>(peek)), out var count, ref error) ? (IsFin(count), null) : (true, error);
+        _readSignal.Give(); // to the loop that follows, in place of the one taken here
+        return default;
     }
 }

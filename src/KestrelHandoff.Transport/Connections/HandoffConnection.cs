@@ -11,9 +11,6 @@ namespace KestrelHandoff.Transport.Connections;
 /// </summary>
 internal sealed partial class HandoffConnection : ConnectionContext
 {
-    // half a block of Kestrel's pool: less room than that is not worth a receive
-    private const int MinReceiveBuffer = 2048;
-
     private readonly Socket _socket;
     private readonly ConnectionLane _lane;
     private readonly BoundaryPipe _ownTransport;
@@ -21,8 +18,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     private readonly PipeReader _output;
     private readonly CancellationTokenSource _connectionClosed = new();
 
-    // Never disposed: it may be cancelled at any time. It doubles as the lock of the phase: an idle connection is worth its bytes.
-    private readonly CancellationTokenSource _stopReceiving = new();
+    private readonly ReadSignal _readSignal; // also the lock of the phase: an idle connection is worth its bytes
 
     private Task _receiving = Task.CompletedTask;
     private Task _sending = Task.CompletedTask;
@@ -41,6 +37,7 @@ internal sealed partial class HandoffConnection : ConnectionContext
     {
         _socket = socket;
         _lane = lane;
+        _readSignal = new ReadSignal(lane.Wake);
         _localEndPoint = localEndPoint;
         _remoteEndPoint = remoteEndPoint;
         _connectionId = connectionId;
@@ -105,59 +102,6 @@ internal sealed partial class HandoffConnection : ConnectionContext
             _output.CancelPendingRead();
         }
     }
-
-    private async Task ReceiveAsync()
-    {
-        Exception? error = null;
-        try
-        {
-            while (_phase == Phase.Live)
-            {
-                if (_lane.Settings.WaitForDataBeforeAllocatingBuffer &&
-                    !TryTake(await ReceiveQuietly(Memory<byte>.Empty), out _, ref error))
-                {
-                    break;
-                }
-
-                if (!TryTake(await ReceiveQuietly(_input.GetMemory(MinReceiveBuffer)), out var count, ref error) || IsFin(count))
-                {
-                    break;
-                }
-
-                _input.Advance(count);
-                if (!TryFlush(out var flush))
-                {
-                    break;
-                }
-
-                if (IsInputDone(flush.IsCompletedSuccessfully ? flush.Result : await PausedAsync(flush)))
-                {
-                    break;
-                }
-            }
-        }
-        catch (Exception e)
-        {
-            error = Unexpected(e);
-        }
-
-        if (_isHeld)
-        {
-            return; // the server must not see an end: what it has not read goes along
-        }
-
-        EndInput(error);
-        if (MustFireConnectionClosed())
-        {
-            // away from the I/O thread: what the application registered may block
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            FireConnectionClosed();
-        }
-    }
-
-    private void EndInput(Exception? error) => _input.Complete(_phase == Phase.Ended ? _endReason : error);
-
-    private QuietAwait ReceiveQuietly(Memory<byte> buffer) => new(_socket.ReceiveAsync(buffer, SocketFlags.None, _stopReceiving.Token));
 
     private async Task SendAsync()
     {
@@ -233,13 +177,5 @@ internal sealed partial class HandoffConnection : ConnectionContext
             _sender = null;
             _lane.Senders.Return(sender);
         }
-    }
-
-    private async ValueTask<FlushResult> PausedAsync(ValueTask<FlushResult> flush)
-    {
-        ConnectionLog.Paused(_lane.Logger, this);
-        var result = await flush;
-        ConnectionLog.Resumed(_lane.Logger, this);
-        return result;
     }
 }

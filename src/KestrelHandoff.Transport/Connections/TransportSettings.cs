@@ -15,9 +15,6 @@ internal sealed class TransportSettings
     /// <summary>Connections that may wait to be accepted, listen(2).</summary>
     public int Backlog { get; init; } = 512;
 
-    /// <summary>Whether a connection without data holds no receive buffer.</summary>
-    public bool WaitForDataBeforeAllocatingBuffer { get; init; } = true;
-
     /// <summary>Bytes received but not consumed at which receiving pauses; <see langword="null"/>: never.</summary>
     public long? MaxReadBufferSize { get; init; } = 1024 * 1024;
 

@@ -36,7 +36,7 @@ internal sealed class WriteReadiness
     private (ulong Id, Task Task) Watch(SafeSocketHandle socket)
     {
         // A duplicate, because the number of the socket itself may be closed and reused while epoll still knows it.
-        var waiter = new Waiter(socket, Libc.Duplicate(socket));
+        var waiter = new Waiter(socket, new DescriptorHandle(Libc.Duplicate(socket)));
         lock (_waiters)
         {
             var id = ++_lastId;
@@ -46,7 +46,7 @@ internal sealed class WriteReadiness
             }
             catch
             {
-                Libc.Close(waiter.Duplicate);
+                waiter.Duplicate.Dispose();
                 throw;
             }
 
@@ -68,7 +68,7 @@ internal sealed class WriteReadiness
             }
 
             Libc.Unwatch(_epoll, waiter.Duplicate);
-            Libc.Close(waiter.Duplicate);
+            waiter.Duplicate.Dispose();
         }
 
         complete(waiter);
@@ -76,7 +76,7 @@ internal sealed class WriteReadiness
 
     private void Run()
     {
-        Span<ulong> ready = stackalloc ulong[64];
+        Span<Libc.ReadyEvent> ready = stackalloc Libc.ReadyEvent[64];
         while (true)
         {
             ulong[] disposed;
@@ -96,18 +96,18 @@ internal sealed class WriteReadiness
             }
 
             var count = Libc.WaitForEvents(_epoll, ready, DisposedCheck);
-            foreach (var id in ready[..count])
+            foreach (var (id, _) in ready[..count])
             {
                 End(id, waiter => waiter.TrySetResult());
             }
         }
     }
 
-    private sealed class Waiter(SafeSocketHandle socket, int duplicate)
+    private sealed class Waiter(SafeSocketHandle socket, DescriptorHandle duplicate)
         : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)
     {
         public SafeSocketHandle Socket { get; } = socket;
 
-        public int Duplicate { get; } = duplicate;
+        public DescriptorHandle Duplicate { get; } = duplicate;
     }
 }

@@ -131,8 +131,14 @@ internal static unsafe partial class Libc
         90 => SocketError.MessageSize, // EMSGSIZE
         95 => SocketError.OperationNotSupported, // EOPNOTSUPP
         104 => SocketError.ConnectionReset, // ECONNRESET
+        100 => SocketError.NetworkDown, // ENETDOWN
+        101 => SocketError.NetworkUnreachable, // ENETUNREACH
+        103 => SocketError.ConnectionAborted, // ECONNABORTED
         107 => SocketError.NotConnected, // ENOTCONN
+        110 => SocketError.TimedOut, // ETIMEDOUT
         111 => SocketError.ConnectionRefused, // ECONNREFUSED
+        112 => SocketError.HostDown, // EHOSTDOWN
+        113 => SocketError.HostUnreachable, // EHOSTUNREACH
         _ => SocketError.SocketError,
     };
 

@@ -19,7 +19,6 @@ internal static class KestrelTransportSettings
         return new TransportSettings
         {
             IOQueueCount = sockets.IOQueueCount,
-            WaitForDataBeforeAllocatingBuffer = sockets.WaitForDataBeforeAllocatingBuffer,
             NoDelay = sockets.NoDelay,
             Backlog = sockets.Backlog,
             MaxReadBufferSize = sockets.MaxReadBufferSize,

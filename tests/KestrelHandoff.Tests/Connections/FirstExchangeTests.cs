@@ -156,8 +156,9 @@ public sealed class FirstExchangeTests
         await using var pair = await CreateAsync();
         pair.Connection.BeginExchange();
         pair.Connection.EndExchange(isWhole: true);
-        _ = Read(pair);
+        var ended = Read(pair);
         Assert.True(Want(pair));
+        await ended; // a server is done when its connection is let go
         using var released = await pair.ReleaseAsync();
         await using var moved = pair.Adopt(released!, isBetween: true);
 

@@ -1,0 +1,167 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using KestrelHandoff.Transport.Interop;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelHandoff.Transport.Connections;
+
+// How bytes come in: a wait that is no operation on the socket, so that none has to be cancelled before it is let go, and then a receive.
+internal sealed partial class HandoffConnection
+{
+    // half a block of Kestrel's pool: less room than that is not worth a receive
+    private const int MinReceiveBuffer = 2048;
+
+    private async Task ReceiveAsync()
+    {
+        Exception? error = null;
+        try
+        {
+            var mayHaveMore = false;
+            for (var isFirst = true; _phase == Phase.Live; isFirst = false)
+            {
+                var outcome = isFirst ? ReceiveAhead(out var count) : Receive(out count, out mayHaveMore);
+                if (outcome != SocketError.WouldBlock
+                    && (!HasReceived(outcome, count, ref error)
+                        || !TryFlush(out var flush)
+                        || IsInputDone(flush.IsCompletedSuccessfully ? flush.Result : await PausedAsync(flush))))
+                {
+                    break;
+                }
+
+                if (isFirst)
+                {
+                    Watch();
+                }
+
+                if (!mayHaveMore)
+                {
+                    await _readSignal;
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            error = Unexpected(e);
+        }
+
+        if (_isHeld)
+        {
+            return; // the server must not see an end: what it has not read goes along
+        }
+
+        EndInput(error);
+        if (MustFireConnectionClosed())
+        {
+            // away from the I/O thread: what the application registered may block
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            FireConnectionClosed();
+        }
+    }
+
+    /// <summary>From here on <see cref="_readSignal"/> tells when there is something to receive, at once if there is now.</summary>
+    private void Watch()
+    {
+        if (_readSignal.Id == 0)
+        {
+            _lane.Poller.Watch(_socket.SafeHandle, _readSignal);
+        }
+    }
+
+    private void Unwatch()
+    {
+        if (_readSignal.Id != 0)
+        {
+            _lane.Poller.Unwatch(_socket.SafeHandle, _readSignal);
+        }
+    }
+
+    /// <summary>Before any wait: a client that connects has something to say, as a rule. Not into a buffer of the pipe, which would be held for as long as nothing comes.</summary>
+    private SocketError ReceiveAhead(out int count)
+    {
+        Span<byte> buffer = stackalloc byte[MinReceiveBuffer];
+        var outcome = Libc.ReceiveNow(_socket.SafeHandle, buffer, out count);
+        if (count > 0)
+        {
+            _input.Write(buffer[..count]);
+        }
+
+        return outcome;
+    }
+
+    private SocketError Receive(out int count, out bool mayHaveMore)
+    {
+        var buffer = _input.GetMemory(MinReceiveBuffer);
+        var outcome = Libc.ReceiveNow(_socket.SafeHandle, buffer.Span, out count);
+        mayHaveMore = count == buffer.Length || (count > 0 && MayHaveMore());
+        _input.Advance(count);
+        return outcome;
+    }
+
+    /// <summary>
+    /// After a receive that did not fill its buffer. Over TCP it has taken all there was, and what comes later is told of (epoll(7), question 9), but for urgent bytes
+    /// and the end, told of together with bytes before them. A Unix socket stops at bytes that descriptors were sent with.
+    /// </summary>
+    private bool MayHaveMore() =>
+        _readSignal.IsSpecial || (_socket.AddressFamily is not AddressFamily.InterNetwork and not AddressFamily.InterNetworkV6 && Peek(out _) != SocketError.WouldBlock);
+
+    private SocketError Peek(out int count) => Libc.ReceiveNow(_socket.SafeHandle, stackalloc byte[1], out count, peeks: true);
+
+    /// <summary>Whether bytes came; otherwise none will.</summary>
+    private bool HasReceived(SocketError outcome, int count, ref Exception? error)
+    {
+        if (_phase == Phase.Ended)
+        {
+            return false; // by this side, whose reason is kept
+        }
+
+        if (outcome == SocketError.Success)
+        {
+            return !IsFin(count);
+        }
+
+        var failure = new SocketException((int)outcome);
+        if (!IsReset(outcome))
+        {
+            error = Unexpected(failure);
+            return false;
+        }
+
+        _peerEnded = _peerGone = true;
+        ConnectionLog.ResetReceived(_lane.Logger, this);
+        error = new ConnectionResetException(failure.Message, failure);
+        return false;
+    }
+
+    private bool IsFin(int count)
+    {
+        if (count > 0)
+        {
+            return false;
+        }
+
+        ConnectionLog.FinReceived(_lane.Logger, this);
+        _peerEnded = true;
+        return true;
+    }
+
+    private bool IsInputDone(FlushResult flushed)
+    {
+        if (flushed.IsCompleted)
+        {
+            _readerGone = true;
+        }
+
+        return flushed.IsCompleted || flushed.IsCanceled;
+    }
+
+    private void EndInput(Exception? error) => _input.Complete(_phase == Phase.Ended ? _endReason : error);
+
+    private async ValueTask<FlushResult> PausedAsync(ValueTask<FlushResult> flush)
+    {
+        ConnectionLog.Paused(_lane.Logger, this);
+        var result = await flush;
+        ConnectionLog.Resumed(_lane.Logger, this);
+        return result;
+    }
+}
