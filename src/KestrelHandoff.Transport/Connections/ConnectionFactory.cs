@@ -99,9 +99,9 @@ internal sealed class ConnectionFactory : IDisposable
         {
             socket.NoDelay = true;
         }
-        catch (SocketException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // Reset while it waited to be accepted: the first receive reports it to the application.
+            // Reset while it waited to be accepted, or closed by the application: the first receive reports it.
         }
     }
 }

@@ -125,7 +125,7 @@ internal sealed partial class HandoffConnection
 
         try
         {
-            // Even before a close: one that aborts a receive resets a connection that is not shut down (SafeSocketHandle.cs, CloseHandle).
+            // Even before a close, which ends nothing while the socket is open elsewhere: with who gave it here, and has not heard yet that it arrived.
             _socket.Shutdown(_lingers ? SocketShutdown.Send : SocketShutdown.Both);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)

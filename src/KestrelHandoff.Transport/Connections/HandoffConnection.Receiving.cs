@@ -18,7 +18,7 @@ internal sealed partial class HandoffConnection
         try
         {
             var mayHaveMore = false;
-            for (var isFirst = true; _phase == Phase.Live; isFirst = false)
+            for (var isFirst = true; _phase == Phase.Live && !_isHeld; isFirst = false)
             {
                 var outcome = isFirst ? ReceiveAhead(out var count) : Receive(out count, out mayHaveMore);
                 if (outcome != SocketError.WouldBlock
@@ -103,9 +103,7 @@ internal sealed partial class HandoffConnection
     /// and the end, told of together with bytes before them. A Unix socket stops at bytes that descriptors were sent with.
     /// </summary>
     private bool MayHaveMore() =>
-        _readSignal.IsSpecial || (_socket.AddressFamily is not AddressFamily.InterNetwork and not AddressFamily.InterNetworkV6 && Peek(out _) != SocketError.WouldBlock);
-
-    private SocketError Peek(out int count) => Libc.ReceiveNow(_socket.SafeHandle, stackalloc byte[1], out count, peeks: true);
+        _readSignal.IsSpecial || (_socket.AddressFamily == AddressFamily.Unix && _socket.Available > 0);
 
     /// <summary>Whether bytes came; otherwise none will.</summary>
     private bool HasReceived(SocketError outcome, int count, ref Exception? error)

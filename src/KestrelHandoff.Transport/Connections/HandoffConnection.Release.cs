@@ -80,7 +80,7 @@ internal sealed partial class HandoffConnection
         }
 
         // FIN that came as it was held is nobody's yet: who takes the socket reads it again, after what the client had sent before.
-        var hasEnded = _isHeld ? _peerGone : _peerEnded;
+        var hasEnded = (_isHeld ? _peerGone : _peerEnded) || _socket.SafeHandle.IsClosed; // the latter by the application, which has the Socket
         var leftover = hasEnded || _readerGone ? null : TakeLeftover();
         lock (_readSignal)
         {

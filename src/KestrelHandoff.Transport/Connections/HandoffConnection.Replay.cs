@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Sockets;
+using KestrelHandoff.Transport.Interop;
 
 namespace KestrelHandoff.Transport.Connections;
 
@@ -76,6 +77,11 @@ internal sealed partial class HandoffConnection
                 break; // the next receive hears the end, too
             }
 
+            if (_phase == Phase.Ended)
+            {
+                return (true, null); // by this side
+            }
+
             Exception? error = null;
             var outcome = Peek(out var count);
             if (outcome != SocketError.WouldBlock)
@@ -92,4 +98,6 @@ internal sealed partial class HandoffConnection
         _readSignal.Give(); // to the loop that follows, in place of the one taken here
         return default;
     }
+
+    private SocketError Peek(out int count) => Libc.ReceiveNow(_socket.SafeHandle, stackalloc byte[1], out count, peeks: true);
 }

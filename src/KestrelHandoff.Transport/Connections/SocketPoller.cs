@@ -24,7 +24,7 @@ internal sealed class SocketPoller
     private ReadSignal?[] _signals = new ReadSignal?[64]; // by the number of the descriptor
     private uint _generation;
 
-    private SocketPoller() => new Thread(Run) { IsBackground = true, Name = "Handoff poll" }.Start();
+    private SocketPoller() => new Thread(Run) { IsBackground = true, Name = "Handoff poll" }.UnsafeStart(); // with nothing of who happens to be first
 
     /// <summary>One of the process's pollers, each in turn.</summary>
     /// <exception cref="SocketException">There is none yet, and no descriptor is free for one.</exception>

@@ -5,7 +5,10 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Http;
 
-/// <summary>What an app has set with <c>UseSockets(options => …)</c> goes for this transport too.</summary>
+/// <summary>
+/// What an app has set with <c>UseSockets(options => …)</c> goes for this transport too. But for <c>WaitForDataBeforeAllocatingBuffer</c>, which trades memory
+/// for receives that are not made here in either case.
+/// </summary>
 internal static class KestrelTransportSettings
 {
     /// <summary>SocketTransportOptions.FinOnErrorSwitch: Kestrel has no other setting for it.</summary>

@@ -253,6 +253,22 @@ public sealed class BoundaryTests
         Assert.Equal(("body", false, true), await TextAsync(pair, Read(pair)));
     }
 
+    /// <summary>The receive loop may be told of the hold when that is over.</summary>
+    [Fact]
+    public async Task Want_HeldAndNotReleasedAfterAll_EndsThoughTheClientIsSilent()
+    {
+        for (var i = 0; i < 200; i++)
+        {
+            await using var pair = await CreateAsync(settings: new() { IOQueueCount = 0 });
+            await ExchangeAsync(pair, "one");
+            var read = Read(pair);
+            Assert.True(Want(pair));
+            await TextAsync(pair, read);
+            await pair.Connection.DisposeAsync().OrHang();
+            Assert.Empty(await pair.Client.ReceiveToEndAsync());
+        }
+    }
+
     [Fact]
     public async Task Want_ClientEndsItsSideAtThatMoment_WhatItHasSentGoesAlongAndTheEndIsReadAgain()
     {
@@ -290,9 +306,9 @@ public sealed class BoundaryTests
         await ConnectionReading.AssertUntouchedAsync(pair.Client, released.Socket);
     }
 
-    private static async Task<ConnectionPair> CreateAsync(ILogger? logger = null)
+    private static async Task<ConnectionPair> CreateAsync(ILogger? logger = null, TransportSettings? settings = null)
     {
-        var pair = await ConnectionPair.CreateAsync(logger: logger);
+        var pair = await ConnectionPair.CreateAsync(settings, logger: logger);
         pair.Connection.Features.Set<IConnectionLifetimeNotificationFeature>(new Server(pair.Connection));
         return pair;
     }

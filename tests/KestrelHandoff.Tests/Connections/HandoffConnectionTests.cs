@@ -152,7 +152,7 @@ public sealed class HandoffConnectionTests
     }
 
     [Fact]
-    public async Task Dispose_WhileAReceiveIsPending_LeavesNothingToTheFinalizer()
+    public async Task Dispose_LeavesNothingToTheFinalizer()
     {
         const int Count = 10;
         var sockets = new List<WeakReference<Socket>>();

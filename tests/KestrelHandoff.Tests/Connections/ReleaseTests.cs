@@ -183,6 +183,15 @@ public sealed class ReleaseTests
         Assert.Null(await released.ReleaseAsync());
     }
 
+    /// <summary>Nothing tells the connection; but a socket that is closed must not be among those that are sent.</summary>
+    [Fact]
+    public async Task Release_ApplicationClosedTheSocket_IsNull()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        pair.Connection.Socket.Dispose();
+        Assert.Null(await pair.ReleaseAsync());
+    }
+
     [Fact]
     public async Task Release_ApplicationCompletedItsInput_IsNullAndEndsAsUsual()
     {
