@@ -32,6 +32,11 @@ internal sealed partial class HandoffConnection
     /// <param name="hasEnd"><see cref="EndExchange"/> will follow.</param>
     public void BeginExchange(bool hasEnd = true)
     {
+        if (_isFixed && !hasEnd)
+        {
+            return; // as of the first
+        }
+
         _isInExchange = _isHttp = true;
         _isFixed = !hasEnd;
         if (hasEnd && Origin is { HasExchanges: false } origin)

@@ -67,7 +67,11 @@ internal sealed partial class HandoffConnection
             _isRead = true;
         }
 
-        _isBetween &= _isInExchange; // outside an exchange these are bytes of the next
+        if (_isBetween && !_isInExchange)
+        {
+            _isBetween = false; // these are bytes of the next exchange
+        }
+
         return true;
     }
 

@@ -44,7 +44,11 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
     private static Task RunOnFixedAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
     {
         connection.BeginExchange(hasEnd: false); // none that anybody could see
-        connection.IsShared |= HttpProtocol.IsHttp2(context.Request.Protocol);
+        if (!connection.IsShared && HttpProtocol.IsHttp2(context.Request.Protocol))
+        {
+            connection.IsShared = true;
+        }
+
         return WebSocketUpgrade.Wanted(context) is { } upgrade ? WebSocketUpgrade.RunAsync(connection, upgrade, next, context) : next(context);
     }
 
