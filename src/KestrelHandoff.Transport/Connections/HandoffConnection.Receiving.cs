@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Connections;
 
 namespace KestrelHandoff.Transport.Connections;
 
-// How bytes come in: a wait that is no operation on the socket, so that none has to be cancelled before it is let go, and then a receive.
+// How bytes come in: a wait that is no operation on the socket, so that none has to be cancelled before that is let go, and then a receive.
 internal sealed partial class HandoffConnection
 {
     // half a block of Kestrel's pool: less room than that is not worth a receive
@@ -115,7 +115,13 @@ internal sealed partial class HandoffConnection
 
         if (outcome == SocketError.Success)
         {
-            return !IsFin(count);
+            if (count == 0)
+            {
+                ConnectionLog.FinReceived(_lane.Logger, this);
+                _peerEnded = true;
+            }
+
+            return count > 0;
         }
 
         var failure = new SocketException((int)outcome);
@@ -129,18 +135,6 @@ internal sealed partial class HandoffConnection
         ConnectionLog.ResetReceived(_lane.Logger, this);
         error = new ConnectionResetException(failure.Message, failure);
         return false;
-    }
-
-    private bool IsFin(int count)
-    {
-        if (count > 0)
-        {
-            return false;
-        }
-
-        ConnectionLog.FinReceived(_lane.Logger, this);
-        _peerEnded = true;
-        return true;
     }
 
     private bool IsInputDone(FlushResult flushed)

@@ -1,5 +1,3 @@
-using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using KestrelHandoff.Transport.Interop;
 
 namespace KestrelHandoff.Transport.Coordination;
@@ -13,7 +11,8 @@ internal sealed class PoolFloor(TimeProvider time) : IDisposable
     /// <summary>Worker threads.</summary>
     internal const int Height = 8;
 
-    private const int DescriptorsOfThreads = 16; // while they start, not all at the same moment
+    /// <summary>While it starts. One that gets none is counted by the pool all the same (PortableThreadPool.WorkerThread.cs, MaybeAddWorkingWorker), or ends the process.</summary>
+    private const int DescriptorsOfThread = 3;
 
     /// <summary>How long it stays when the handoff is over: the first requests of connections that moved, or came back, meet new code as well.</summary>
     internal static readonly TimeSpan Afterwards = TimeSpan.FromSeconds(30);
@@ -32,7 +31,7 @@ internal sealed class PoolFloor(TimeProvider time) : IDisposable
             _lowering?.Dispose();
             _lowering = null;
             ThreadPool.GetMinThreads(out var workers, out var completions);
-            if (_holders++ == 0 && workers < Height && HasRoomForThreads() && ThreadPool.SetMinThreads(Height, completions))
+            if (_holders++ == 0 && workers < Height && Libc.HasFreeDescriptors(Height * DescriptorsOfThread) && ThreadPool.SetMinThreads(Height, completions))
             {
                 _before = workers;
             }
@@ -42,33 +41,6 @@ internal sealed class PoolFloor(TimeProvider time) : IDisposable
     }
 
     public void Dispose() => Lower();
-
-    /// <summary>
-    /// A thread takes three descriptors while it starts. One that gets none is counted by the pool all the same (PortableThreadPool.WorkerThread.cs, MaybeAddWorkingWorker),
-    /// which is then short of it for good.
-    /// </summary>
-    private static bool HasRoomForThreads()
-    {
-        var pairs = new List<SafeHandle>();
-        try
-        {
-            while (pairs.Count < DescriptorsOfThreads)
-            {
-                var (first, second) = Libc.SocketPair();
-                pairs.AddRange(first, second);
-            }
-
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-        finally
-        {
-            pairs.ForEach(static handle => handle.Dispose());
-        }
-    }
 
     private void Release()
     {

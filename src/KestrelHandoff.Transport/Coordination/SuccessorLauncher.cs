@@ -1,5 +1,6 @@
 using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
+using KestrelHandoff.Transport.Interop;
 using KestrelHandoff.Transport.Launch;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -16,6 +17,8 @@ internal sealed class SuccessorLauncher(
     TimeProvider time,
     ILogger<SuccessorLauncher> logger)
 {
+    private const int DescriptorsOfLaunch = 64; // sockets, pipes, and threads that start
+
     private static readonly TimeSpan LastBreath = TimeSpan.FromSeconds(5);
 
     /// <summary>See <see cref="LaunchPlan.FindBuild"/>.</summary>
@@ -28,6 +31,15 @@ internal sealed class SuccessorLauncher(
     /// <exception cref="EndOfStreamException">It exited.</exception>
     public async Task<Greeting> LaunchAsync(Handoff handoff, Func<Greeting, Task> greet, CancellationToken cancellationToken)
     {
+        if (!Libc.HasFreeDescriptors(DescriptorsOfLaunch))
+        {
+            // Before the last ones are taken from clients, and from the runtime, which does not outlive a pool thread that cannot start.
+            throw new HandoffException(
+                HandoffFailure.LaunchFailed,
+                $"Too many open files: a launch takes up to {DescriptorsOfLaunch} descriptors for a moment, and fewer of the {Libc.DescriptorLimit()} that process {Environment.ProcessId} may have "
+                + "are free. Raise the limit (RLIMIT_NOFILE, ulimit -n), or hand over when fewer connections are open.");
+        }
+
         if (control.Path is null)
         {
             control.Start(ControlSocket.Bind(PrivateSocket.NewPath()), greet);

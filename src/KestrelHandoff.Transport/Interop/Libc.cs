@@ -10,6 +10,8 @@ internal static unsafe partial class Libc
     // errno of asm-generic/errno-base.h and errno.h: the same on x64 and arm64
     public const int EIntr = 4, EAgain = 11, ENotSock = 88, ETooManyRefs = 109;
 
+    private const int FGetFd = 1; // fcntl(2)
+    private const int MaxNumbersLookedAt = 4096;
     private const int FDupFdCloexec = 1030, FGetPipeSize = 1032; // linux/fcntl.h
     private const int SolSocket = 1, SoType = 3, SoAcceptConn = 30; // asm-generic/socket.h
     private const int AfUnix = 1, SockCloexec = 0x80000; // socket(2)
@@ -74,6 +76,23 @@ internal static unsafe partial class Libc
     {
         ResourceLimit limit;
         return GetResourceLimit(RLimitNoFile, &limit) == 0 ? limit.Soft : 0;
+    }
+
+    /// <summary>Whether so many more descriptors can be opened; told without opening one, for a thread that starts meanwhile and finds none free ends the process.</summary>
+    public static bool HasFreeDescriptors(int count)
+    {
+        // The lowest numbers are taken first: from the top, a table that is not nearly full is told at once.
+        var limit = (int)Math.Min(DescriptorLimit(), int.MaxValue);
+        var last = Math.Max(0, limit - MaxNumbersLookedAt);
+        for (var number = limit - 1; number >= last; number--)
+        {
+            if (Fcntl(number, FGetFd, 0) < 0 && --count == 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Raises the soft limit of open descriptors to the hard one. CoreCLR does so when it starts, NativeAOT does not.</summary>
@@ -144,6 +163,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     private static partial int Fcntl(SafeHandle descriptor, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "fcntl")]
+    private static partial int Fcntl(int descriptor, int command, int argument);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int CloseDescriptor(int descriptor);
