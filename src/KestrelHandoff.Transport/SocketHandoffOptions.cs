@@ -13,7 +13,7 @@ public sealed class SocketHandoffOptions
     /// The directory is made with mode 0700 if it is missing; it must belong to this user or root and nobody else may write to it.
     /// Without a path only successors launched by this instance can take over, through a private socket that lives as long as the handoff.
     /// </remarks>
-    /// <value>Absolute, at most 107 bytes of UTF-8 (<c>sun_path</c>, unix(7)). The default is null: no independent successors.</value>
+    /// <value>Absolute, at most 107 bytes of UTF-8 (<c>sun_path</c>, unix(7)), 101 of them for the directory. The default is null: no independent successors.</value>
     public string? ControlSocketPath { get; set; }
 
     /// <summary>How long a launched successor may take from its start to its first word on the control socket.</summary>
@@ -81,7 +81,7 @@ public sealed class SocketHandoffOptions
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How many handoffs in a row may fail before further ones to the same build are refused.</summary>
-    /// <remarks>A new build, 10 minutes without an attempt, or one that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>), is tried in any case. An independent successor counts if it had clients already and was rolled back for its own fault: a supervisor that restarts it would put it before them again and again. It cannot be forced.</remarks>
+    /// <remarks>A new build, one that comes 10 minutes after the last failure, or one that is forced (<c>POST /admin/handoff?force=true</c>, <see cref="ISocketHandoff.HandOffAsync"/>), is tried in any case. An independent successor counts if it had clients already and was rolled back for its own fault: a supervisor that restarts it would put it before them again and again. It cannot be forced.</remarks>
     /// <value>0 (no limit) to 1000. The default is 5.</value>
     public int MaxFailures { get; set; } = 5;
 

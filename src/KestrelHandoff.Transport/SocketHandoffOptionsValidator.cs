@@ -9,6 +9,9 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
     /// <summary>sizeof(sockaddr_un.sun_path) less its final zero, unix(7).</summary>
     public const int MaxPathBytes = 107;
 
+    /// <summary>Less the name by which a control socket is made: a slash, a dot and four digits.</summary>
+    public const int MaxDirectoryBytes = MaxPathBytes - 6;
+
     private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan TenMinutes = TimeSpan.FromMinutes(10);
@@ -73,10 +76,18 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
 
         void CheckPath(string? path)
         {
-            if (path is not null && (!Path.IsPathRooted(path) || path.EndsWith('/') || Encoding.UTF8.GetByteCount(path) > MaxPathBytes))
+            if (path is null)
+            {
+                return;
+            }
+
+            var bytes = Encoding.UTF8.GetByteCount(path);
+            var directoryBytes = Encoding.UTF8.GetByteCount(Path.GetDirectoryName(path) ?? "");
+            if (!Path.IsPathRooted(path) || path.EndsWith('/') || bytes > MaxPathBytes || directoryBytes > MaxDirectoryBytes)
             {
                 result.AddError(
-                    $"must be an absolute path of a file, at most {MaxPathBytes} bytes, but is '{path}' ({Encoding.UTF8.GetByteCount(path)} bytes).",
+                    $"must be an absolute path of a file, at most {MaxPathBytes} bytes, {MaxDirectoryBytes} of them for the directory, "
+                    + $"but is '{path}' ({bytes} bytes, the directory {directoryBytes}).",
                     nameof(options.ControlSocketPath));
             }
         }

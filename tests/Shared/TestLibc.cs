@@ -12,12 +12,13 @@ internal static partial class TestLibc
     public static Socket Duplicate(Socket socket) => Duplicate(socket.SafeHandle);
 
     /// <summary>A second descriptor of the same open socket, as another process would hold it.</summary>
-    public static Socket Duplicate(SafeHandle socket)
+    public static Socket Duplicate(SafeHandle socket) => new(Duplicate(socket, 0));
+
+    /// <summary>The same, with a number of at least <paramref name="lowest"/>.</summary>
+    public static SafeSocketHandle Duplicate(SafeHandle socket, int lowest)
     {
-        var descriptor = Fcntl(socket, DuplicateCloseOnExec, 0);
-        return descriptor >= 0
-            ? new Socket(new SafeSocketHandle(descriptor, ownsHandle: true))
-            : throw new SocketException(Marshal.GetLastPInvokeError());
+        var descriptor = Fcntl(socket, DuplicateCloseOnExec, lowest);
+        return descriptor >= 0 ? new SafeSocketHandle(descriptor, ownsHandle: true) : throw new SocketException(Marshal.GetLastPInvokeError());
     }
 
     /// <summary>Has programs started from here inherit the descriptor, as systemd leaves those it passes.</summary>

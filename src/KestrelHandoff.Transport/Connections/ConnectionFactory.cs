@@ -28,7 +28,7 @@ internal sealed class ConnectionFactory : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(settings.IOQueueCount);
         _noDelay = settings.NoDelay;
         _replays = replays;
-        _lanes = new ConnectionLane[Math.Max(1, settings.IOQueueCount)];
+        _lanes = new ConnectionLane[Math.Max(SocketPoller.Count, settings.IOQueueCount)];
         for (var i = 0; i < _lanes.Length; i++)
         {
             // the shared pool ignores Dispose

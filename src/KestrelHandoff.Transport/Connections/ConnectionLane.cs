@@ -26,7 +26,7 @@ internal sealed class ConnectionLane : IDisposable
 
         var (input, output) = (settings.MaxReadBufferSize ?? 0, settings.MaxWriteBufferSize ?? 0);
 
-        Wake = settings.UnsafePreferInlineScheduling ? PipeScheduler.ThreadPool : transport; // who wakes a connection may hold its lock, or poll for all
+        Wake = settings.UnsafePreferInlineScheduling ? PipeScheduler.ThreadPool : transport; // who wakes a connection may poll for all
 
         // The reader never inline: a connection flushes its input under a lock (HandoffConnection.Reading), and the application must not run there.
         InputOptions = new PipeOptions(pool, PipeScheduler.ThreadPool, transport, input, input / 2, useSynchronizationContext: false);

@@ -73,7 +73,7 @@ internal sealed partial class HandoffConnection
                 _socket.Dispose(); // one that lingered; not one that was released: it is somebody else's
             }
 
-            FireConnectionClosed();
+            await FireConnectionClosedAsync();
             _sender?.Dispose();
             _connectionClosed.Dispose();
             _lane.Registry.Remove(this);
@@ -192,13 +192,15 @@ internal sealed partial class HandoffConnection
     /// <summary>Not while the socket is being let go: Kestrel would drop what the application still writes.</summary>
     private bool MustFireConnectionClosed() => _phase != Phase.Releasing || _peerEnded || _readerGone;
 
-    private void FireConnectionClosed()
+    private async Task FireConnectionClosedAsync()
     {
         if (Interlocked.Exchange(ref _closedFired, true))
         {
             return;
         }
 
+        // away from the I/O queue, whose other connections wait: what the application registered may block
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {
             _connectionClosed.Cancel();

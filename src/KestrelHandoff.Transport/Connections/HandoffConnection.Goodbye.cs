@@ -46,9 +46,13 @@ internal sealed partial class HandoffConnection
             Span<byte> info = stackalloc byte[LastDataReceived + sizeof(uint)];
             try
             {
-                return _socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info) == info.Length
-                    ? TimeSpan.FromMilliseconds(Math.Min(Read(info[LastDataSent..]), Read(info[LastDataReceived..])))
-                    : TimeSpan.Zero;
+                lock (_readSignal)
+                {
+                    // .NET breaks the connection of a socket that is closed while a call uses it (SafeSocketHandle.TryUnblockSocket): not of one that has moved.
+                    return _phase is not (Phase.Released or Phase.Ended) && _socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info) == info.Length
+                        ? TimeSpan.FromMilliseconds(Math.Min(Read(info[LastDataSent..]), Read(info[LastDataReceived..])))
+                        : TimeSpan.Zero;
+                }
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using KestrelHandoff.Transport.Interop;
 using Microsoft.AspNetCore.Connections;
 
@@ -9,18 +10,17 @@ namespace KestrelHandoff.Transport.Connections;
 // How bytes come in: a wait that is no operation on the socket, so that none has to be cancelled before that is let go, and then a receive.
 internal sealed partial class HandoffConnection
 {
-    // half a block of Kestrel's pool: less room than that is not worth a receive
-    private const int MinReceiveBuffer = 2048;
+    /// <summary>The most that one receive takes, in bytes: four blocks of Kestrel's pool.</summary>
+    private const int ReceiveBuffer = 16 * 1024;
 
     private async Task ReceiveAsync()
     {
         Exception? error = null;
         try
         {
-            var mayHaveMore = false;
-            for (var isFirst = true; _phase == Phase.Live && !_isHeld; isFirst = false)
+            while (_phase == Phase.Live && !_isHeld)
             {
-                var outcome = isFirst ? ReceiveAhead(out var count) : Receive(out count, out mayHaveMore);
+                var outcome = Receive(out var count, out var mayHaveMore); // also before any wait: a client that connects has something to say, as a rule
                 if (outcome != SocketError.WouldBlock
                     && (!HasReceived(outcome, count, ref error)
                         || !TryFlush(out var flush)
@@ -29,13 +29,9 @@ internal sealed partial class HandoffConnection
                     break;
                 }
 
-                if (isFirst)
-                {
-                    Watch();
-                }
-
                 if (!mayHaveMore)
                 {
+                    Watch();
                     await _readSignal;
                 }
             }
@@ -53,9 +49,7 @@ internal sealed partial class HandoffConnection
         EndInput(error);
         if (MustFireConnectionClosed())
         {
-            // away from the I/O thread: what the application registered may block
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            FireConnectionClosed();
+            await FireConnectionClosedAsync();
         }
     }
 
@@ -76,25 +70,18 @@ internal sealed partial class HandoffConnection
         }
     }
 
-    /// <summary>Before any wait: a client that connects has something to say, as a rule. Not into a buffer of the pipe, which would be held for as long as nothing comes.</summary>
-    private SocketError ReceiveAhead(out int count)
+    /// <summary>Not into a buffer of the pipe: where nothing is there after all, that would be held until something comes.</summary>
+    [SkipLocalsInit] // the buffer, which is not read before it is written
+    private SocketError Receive(out int count, out bool mayHaveMore)
     {
-        Span<byte> buffer = stackalloc byte[MinReceiveBuffer];
+        Span<byte> buffer = stackalloc byte[ReceiveBuffer];
         var outcome = Libc.ReceiveNow(_socket.SafeHandle, buffer, out count);
+        mayHaveMore = count == buffer.Length || (count > 0 && MayHaveMore());
         if (count > 0)
         {
             _input.Write(buffer[..count]);
         }
 
-        return outcome;
-    }
-
-    private SocketError Receive(out int count, out bool mayHaveMore)
-    {
-        var buffer = _input.GetMemory(MinReceiveBuffer);
-        var outcome = Libc.ReceiveNow(_socket.SafeHandle, buffer.Span, out count);
-        mayHaveMore = count == buffer.Length || (count > 0 && MayHaveMore());
-        _input.Advance(count);
         return outcome;
     }
 

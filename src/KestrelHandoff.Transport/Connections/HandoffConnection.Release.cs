@@ -34,7 +34,7 @@ internal sealed partial class HandoffConnection
 
             await _sending;
             released = TakeSocket();
-            FireConnectionClosed();
+            await FireConnectionClosedAsync();
         }
         finally
         {

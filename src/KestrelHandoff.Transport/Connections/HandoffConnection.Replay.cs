@@ -36,7 +36,7 @@ internal sealed partial class HandoffConnection
         catch (Exception e)
         {
             EndInput(Unexpected(e)); // aborted, and its socket closed, before a receive began
-            FireConnectionClosed();
+            await FireConnectionClosedAsync();
         }
     }
 
@@ -48,8 +48,7 @@ internal sealed partial class HandoffConnection
         if (received.IsEmpty && await WatchAsync(replayed.IsSame) is { HasLeft: true, Error: var error })
         {
             EndInput(error);
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding); // as where every other connection ends
-            FireConnectionClosed();
+            await FireConnectionClosedAsync();
         }
         else if (await replayed.IsSame)
         {
@@ -59,11 +58,11 @@ internal sealed partial class HandoffConnection
         {
             _input.Complete();
             await _sending; // told that the client is gone the server would abort, and cut off what the client is told
-            FireConnectionClosed(); // a handler that only writes waits for nothing else
+            await FireConnectionClosedAsync(); // a handler that only writes waits for nothing else
         }
     }
 
-    /// <summary>Until the server has answered nothing is received, but the end of the client must be heard: the handler may not write for long.</summary>
+    /// <summary>Until the server has answered nothing is received, but the end of a client that has sent nothing must be heard: the handler may not write for long.</summary>
     /// <returns>Whether the client has left, and how if not with FIN.</returns>
     private async Task<(bool HasLeft, Exception? Error)> WatchAsync(Task answered)
     {

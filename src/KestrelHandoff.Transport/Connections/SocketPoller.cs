@@ -9,22 +9,25 @@ namespace KestrelHandoff.Transport.Connections;
 /// told, and which must be cancelled before the socket may go: this costs a request two of its three receives, and an idle connection the operation.
 /// </summary>
 /// <remarks>
-/// Edge-triggered, epoll(7): one event for what came since the last, however much is left. A thread for each 30 processors, as the runtime has them
-/// (SocketAsyncEngine.Unix.cs), made with the first connection and kept for the life of the process.
+/// Edge-triggered, epoll(7): one event for what came since the last, however much is left. A thread for each 30 processors, or 8 of arm64, as the runtime has them
+/// (SocketAsyncEngine.Unix.cs), made with the first lane of connections and kept for the life of the process.
 /// </remarks>
 internal sealed class SocketPoller
 {
-    private const int ProcessorsPerPoller = 30, EventsAtOnce = 256;
+    private const int EventsAtOnce = 256;
 
-    private static readonly SocketPoller?[] All = new SocketPoller?[Math.Max(1, Environment.ProcessorCount / ProcessorsPerPoller)]; // also the lock
+    private static readonly SocketPoller?[] All = new SocketPoller?[CountFor(Environment.ProcessorCount, RuntimeInformation.ProcessArchitecture)]; // also the lock
     private static int _next;
 
     private readonly SafeHandle _epoll = Libc.CreateEpoll();
     private readonly Lock _sync = new();
     private ReadSignal?[] _signals = new ReadSignal?[64]; // by the number of the descriptor
-    private uint _generation;
+    private uint _watches; // so far
 
     private SocketPoller() => new Thread(Run) { IsBackground = true, Name = "Handoff poll" }.UnsafeStart(); // with nothing of who happens to be first
+
+    /// <summary>How many pollers this process has.</summary>
+    public static int Count => All.Length;
 
     /// <summary>One of the process's pollers, each in turn.</summary>
     /// <exception cref="SocketException">There is none yet, and no descriptor is free for one.</exception>
@@ -79,6 +82,9 @@ internal sealed class SocketPoller
         }
     }
 
+    internal static int CountFor(int processors, Architecture architecture) =>
+        Math.Max(1, (int)Math.Round(processors / (architecture is Architecture.Arm64 ? 8.0 : 30.0)));
+
     private void Enter(int number, ReadSignal signal)
     {
         lock (_sync)
@@ -91,7 +97,7 @@ internal sealed class SocketPoller
             }
 
             // An open socket may be open elsewhere as well, and be heard of here after its number has become another's.
-            signal.Id = ((ulong)++_generation << 32) | (uint)number;
+            signal.Id = ((ulong)++_watches << 32) | (uint)number;
             _signals[number] = signal;
         }
     }

@@ -1,3 +1,5 @@
+using KestrelHandoff.Transport.Interop;
+
 namespace KestrelHandoff.Transport.Control;
 
 /// <summary>
@@ -12,6 +14,7 @@ internal static class StartLock
     /// <param name="path">Of the control socket; the lock is a file beside it, which stays: to delete it would let a third one in.</param>
     /// <param name="time">For the pauses.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="IOException">The directory is not private enough, or the file cannot be opened.</exception>
     public static async Task<IDisposable> TakeAsync(string path, TimeProvider time, CancellationToken cancellationToken)
     {
         ControlSocket.PrepareDirectory(path);
@@ -28,7 +31,7 @@ internal static class StartLock
                     UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
                 });
             }
-            catch (IOException e) when (e.GetType() == typeof(IOException) && File.Exists(path + ".lock"))
+            catch (IOException e) when (e.HResult == Libc.EAgain) // the errno as it is, Interop.IOErrors.cs
             {
                 await Task.Delay(Pause, time, cancellationToken); // somebody has it
             }

@@ -24,10 +24,13 @@ public static class DescriptorSocketExtensions
     /// Ends the wait for room in the peer's queue. Part of the payload may have gone by then: the connection is of no more use.
     /// </param>
     /// <exception cref="ArgumentException">The payload is too short, a descriptor is invalid, or the socket is no Unix socket.</exception>
+    /// <exception cref="ArgumentNullException">One of the arguments, or of the descriptors, is null.</exception>
     /// <exception cref="SocketException">
     /// As of <see cref="Socket.SendAsync(ReadOnlyMemory{byte}, CancellationToken)"/>; <see cref="SocketError.OperationAborted"/> when the
-    /// socket is disposed meanwhile; <see cref="SocketError.TooManyOpenSockets"/> when too many descriptors are in flight.
+    /// socket is disposed meanwhile; <see cref="SocketError.TooManyOpenSockets"/> when too many descriptors are in flight, or this process may
+    /// open none to wait with.
     /// </exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The socket or a descriptor is closed.</exception>
     /// <exception cref="PlatformNotSupportedException">Not on Linux.</exception>
     public static ValueTask SendDescriptorsAsync(
@@ -75,8 +78,10 @@ public static class DescriptorSocketExtensions
     /// All that was received is closed, and the bytes are gone: close the connection.
     /// </exception>
     /// <exception cref="ArgumentException">The buffer is empty or the socket is no Unix socket.</exception>
+    /// <exception cref="ArgumentNullException">The socket is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxDescriptors"/> is not 0 to 253.</exception>
     /// <exception cref="SocketException">As of <see cref="Socket.ReceiveAsync(Memory{byte}, CancellationToken)"/>.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The socket is disposed.</exception>
     /// <exception cref="PlatformNotSupportedException">Not on Linux.</exception>
     public static ValueTask<ReceivedDescriptors> ReceiveDescriptorsAsync(

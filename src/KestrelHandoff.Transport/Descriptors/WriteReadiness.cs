@@ -18,7 +18,7 @@ internal sealed class WriteReadiness
     private readonly Dictionary<ulong, Waiter> _waiters = []; // also the lock
     private ulong _lastId;
 
-    private WriteReadiness() => new Thread(Run) { IsBackground = true, Name = "KestrelHandoff write readiness" }.UnsafeStart();
+    private WriteReadiness() => new Thread(Run) { IsBackground = true, Name = "Handoff write" }.UnsafeStart();
 
     /// <summary>Completes when the socket may have room to write, or is broken: try again to find out which.</summary>
     /// <exception cref="SocketException"><see cref="SocketError.OperationAborted"/>: the socket was disposed.</exception>

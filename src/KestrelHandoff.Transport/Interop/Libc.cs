@@ -18,13 +18,11 @@ internal static unsafe partial class Libc
     private const int RLimitNoFile = 7; // asm-generic/resource.h
 
     /// <summary>Duplicates a descriptor; the duplicate is close-on-exec and is the same open file.</summary>
-    /// <param name="handle">The descriptor to duplicate.</param>
-    /// <param name="lowest">The lowest number the duplicate may get.</param>
     /// <returns>The number of the duplicate, which the caller owns.</returns>
-    public static int Duplicate(SafeHandle handle, int lowest = 0)
+    public static int Duplicate(SafeHandle handle)
     {
         int copy;
-        while ((copy = Fcntl(handle, FDupFdCloexec, lowest)) < 0)
+        while ((copy = Fcntl(handle, FDupFdCloexec, 0)) < 0)
         {
             ThrowUnlessInterrupted("fcntl(F_DUPFD_CLOEXEC)");
         }

@@ -12,9 +12,11 @@ namespace KestrelHandoff.Tests.Connections;
 internal sealed class ConnectionPair : IAsyncDisposable
 {
     private readonly ConnectionFactory _factory;
+    private readonly bool _ownsFactory;
 
-    private ConnectionPair(ConnectionFactory factory, ConnectionRegistry registry, Socket client, HandoffConnection connection)
+    private ConnectionPair(ConnectionFactory factory, ConnectionRegistry registry, Socket client, HandoffConnection connection, bool ownsFactory = true)
     {
+        _ownsFactory = ownsFactory;
         _factory = factory;
         Registry = registry;
         Client = client;
@@ -70,6 +72,13 @@ internal sealed class ConnectionPair : IAsyncDisposable
         return new ConnectionPair(factory, registry, client, factory.Adopt(moved, isBetween: true));
     }
 
+    /// <summary>Another connection of the same factory; dispose it first.</summary>
+    public async Task<ConnectionPair> AnotherAsync()
+    {
+        var (client, server) = await ConnectAsync();
+        return new ConnectionPair(_factory, Registry, client, _factory.Create(server), ownsFactory: false);
+    }
+
     /// <summary>A connection of the same factory, for a socket that was released.</summary>
     public HandoffConnection Adopt(ReleasedConnection released, bool isBetween = false) =>
         _factory.Adopt(released, isBetween);
@@ -122,7 +131,10 @@ internal sealed class ConnectionPair : IAsyncDisposable
     {
         Client.Dispose();
         await Connection.DisposeAsync().OrHang();
-        _factory.Dispose();
+        if (_ownsFactory)
+        {
+            _factory.Dispose();
+        }
     }
 }
 

@@ -109,6 +109,33 @@ public sealed class ReceivingTests
         }
     }
 
+    [Fact]
+    public async Task WokenForNothing_HoldsNoBuffer()
+    {
+        const int Times = 20;
+        var (client, server) = await ConnectionPair.ConnectAsync();
+        using var pool = new CountingPool();
+        using (client)
+        {
+            await using var connection = Create(server, pool: pool);
+            for (var i = 0; i < Times; i++)
+            {
+                client.Send("!"u8, SocketFlags.OutOfBand); // an event, and nothing that a receive takes
+                await SocketPoller.Next().CaughtUpAsync();
+                Assert.Equal(0, pool.Rented);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task MoreThanOneReceiveTakes_AllOfItIsRead()
+    {
+        const int Length = 200_000;
+        await using var pair = await ConnectionPair.CreateAsync();
+        await pair.SendAsync(Length);
+        Assert.Equal(ConnectionPair.Pattern(Length), await pair.Connection.ReadExactlyAsync(Length));
+    }
+
     private static HandoffConnection Create(Socket socket, TransportSettings? settings = null, CountingPool? pool = null) =>
         new ConnectionFactory(settings ?? new TransportSettings(), pool, NullLogger.Instance, new ConnectionRegistry()).Create(socket);
 

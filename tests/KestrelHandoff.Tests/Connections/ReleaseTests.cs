@@ -31,6 +31,34 @@ public sealed class ReleaseTests
     }
 
     [Fact]
+    public async Task Release_CallbackOfTheCloseBlocks_OthersOfTheQueueGoOn()
+    {
+        await using var pair = await ConnectionPair.CreateAsync(new TransportSettings { IOQueueCount = 1 });
+        await using var other = await pair.AnotherAsync();
+        var isCalled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var mayEnd = new ManualResetEventSlim();
+        pair.Connection.ConnectionClosed.Register(() =>
+        {
+            isCalled.SetResult();
+            mayEnd.Wait();
+        });
+        var releasing = pair.ReleaseAsync();
+        await isCalled.Task.OrHang();
+        try
+        {
+            await other.SendAsync("on");
+            Assert.Equal("on", await other.Connection.ReadTextAsync(2));
+        }
+        finally
+        {
+            mayEnd.Set();
+        }
+
+        using var released = await releasing;
+        Assert.NotNull(released);
+    }
+
+    [Fact]
     public async Task Release_RolledBack_SameSocketGoesOn()
     {
         await using var pair = await ConnectionPair.CreateAsync();

@@ -1,6 +1,5 @@
-using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using KestrelHandoff.Transport.Connections;
-using KestrelHandoff.Transport.Interop;
 
 namespace KestrelHandoff.Tests.Connections;
 
@@ -10,6 +9,16 @@ public sealed class SocketPollerTests
     private const int HighNumber = 3000;
 
     private readonly SocketPoller _poller = SocketPoller.Next();
+
+    /// <summary>As many as the runtime has, SocketAsyncEngine.Unix.cs.</summary>
+    [Theory]
+    [InlineData(1, Architecture.X64, 1)]
+    [InlineData(44, Architecture.X64, 1)]
+    [InlineData(46, Architecture.X64, 2)]
+    [InlineData(11, Architecture.Arm64, 1)]
+    [InlineData(64, Architecture.Arm64, 8)]
+    public void CountFor_Processors_IsTheRuntimes(int processors, Architecture architecture, int count) =>
+        Assert.Equal(count, SocketPoller.CountFor(processors, architecture));
 
     [Fact]
     public async Task Watch_SomethingIsThere_IsGivenAtOnce()
@@ -74,13 +83,13 @@ public sealed class SocketPollerTests
         using (second)
         {
             int number;
-            using (var copy = Copy(first, HighNumber))
+            using (var copy = TestLibc.Duplicate(first.SafeHandle, HighNumber))
             {
                 number = (int)copy.DangerousGetHandle();
                 _ = _poller.Watch(copy);
             }
 
-            using var other = Copy(second, number);
+            using var other = TestLibc.Duplicate(second.SafeHandle, number);
             Assert.Equal(number, (int)other.DangerousGetHandle());
             var signal = _poller.Watch(other);
 
@@ -97,7 +106,7 @@ public sealed class SocketPollerTests
         using (first)
         using (client)
         {
-            using var copy = Copy(first, HighNumber + 100);
+            using var copy = TestLibc.Duplicate(first.SafeHandle, HighNumber + 100);
             var signal = _poller.Watch(copy);
             _poller.Unwatch(copy, signal);
             await client.SendAsync("x"u8.ToArray());
@@ -118,6 +127,4 @@ public sealed class SocketPollerTests
             _poller.Unwatch(first.SafeHandle, signal);
         }
     }
-
-    private static SafeSocketHandle Copy(Socket socket, int lowest) => new(Libc.Duplicate(socket.SafeHandle, lowest), ownsHandle: true);
 }

@@ -24,6 +24,13 @@ public sealed class StartLockTests : IDisposable
     }
 
     [Fact]
+    public async Task Take_FileCannotBeOpened_IsAnErrorAtOnce()
+    {
+        File.CreateSymbolicLink(_directory["c.lock"], Environment.ProcessPath!); // ETXTBSY: a program that runs cannot be written
+        await Assert.ThrowsAsync<IOException>(() => StartLock.TakeAsync(_directory["c"], _time, Cancel)).OrHang();
+    }
+
+    [Fact]
     public async Task Take_DirectoryOthersCanWriteTo_IsRefusedNamingIt()
     {
         var open = Directory.CreateDirectory(_directory["open"]);

@@ -87,6 +87,22 @@ public sealed class SocketHandoffOptionsValidatorTests
     }
 
     [Theory]
+    [InlineData(101, true)]
+    [InlineData(102, false)]
+    public void Validate_ControlSocketPathWithALongDirectory_MustHaveRoomToMakeIt(int directoryBytes, bool isValid)
+    {
+        var faults = Faults(options => options.ControlSocketPath = "/" + new string('d', directoryBytes - 1) + "/s");
+        if (isValid)
+        {
+            Assert.Empty(faults);
+        }
+        else
+        {
+            AssertFault(faults, nameof(SocketHandoffOptions.ControlSocketPath), "101", $"the directory {directoryBytes}");
+        }
+    }
+
+    [Theory]
     [InlineData("products")]
     [InlineData("")]
     [InlineData("/a b")]
