@@ -29,12 +29,13 @@ internal static partial class Wrk
 
     /// <param name="url">What to ask for.</param>
     /// <param name="close">Whether each request has a connection of its own.</param>
+    /// <param name="upload">Whether each request has a body (upload.lua).</param>
     /// <param name="seconds">How long.</param>
     /// <param name="cancel">Ends it early.</param>
-    public static async Task<WrkResult> RunAsync(Uri url, bool close, int seconds, CancellationToken cancel)
+    public static async Task<WrkResult> RunAsync(Uri url, bool close, bool upload, int seconds, CancellationToken cancel)
     {
         var start = new ProcessStartInfo("wrk",
-            ["-t1", $"-c{Connections}", $"-d{seconds}s", "--latency", .. close ? ["-H", "Connection: close"] : Array.Empty<string>(), url.ToString()])
+            ["-t1", $"-c{Connections}", $"-d{seconds}s", "--latency", .. Options(close, upload), url.ToString()])
         {
             RedirectStandardOutput = true,
         };
@@ -49,6 +50,19 @@ internal static partial class Wrk
         {
             process.Kill();
             throw;
+        }
+    }
+
+    private static IEnumerable<string> Options(bool close, bool upload)
+    {
+        if (close)
+        {
+            yield return "-HConnection: close";
+        }
+
+        if (upload)
+        {
+            yield return $"-s{Path.Combine(AppContext.BaseDirectory, "Load", "upload.lua")}";
         }
     }
 

@@ -66,6 +66,7 @@ internal static class ThroughputBenchmark
         new("plaintext, connection per request") { Close = true },
         new("16 KB body, keep-alive") { Path = "/16k" },
         new("plaintext over HTTPS, keep-alive") { Https = true },
+        new("64 KB upload, keep-alive") { Path = "/upload", Upload = true },
     ];
 
     public static async Task<IReadOnlyList<ThroughputResult>> RunAsync(BenchmarkSettings settings, CancellationToken cancel)
@@ -118,7 +119,7 @@ internal static class ThroughputBenchmark
         async Task<Turn> RunOneSecondAsync(ServedApp app)
         {
             var before = app.ProcessorTime;
-            var load = await Wrk.RunAsync(new Uri(scenario.Https ? app.Https : app.Http, scenario.Path), scenario.Close, seconds: 1, cancel);
+            var load = await Wrk.RunAsync(new Uri(scenario.Https ? app.Https : app.Http, scenario.Path), scenario.Close, scenario.Upload, seconds: 1, cancel);
             return new(load, app.ProcessorTime - before);
         }
     }
@@ -128,5 +129,6 @@ internal static class ThroughputBenchmark
         public string Path { get; init; } = "/";
         public bool Https { get; init; }
         public bool Close { get; init; }
+        public bool Upload { get; init; }
     }
 }

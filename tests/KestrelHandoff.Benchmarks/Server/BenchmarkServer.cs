@@ -68,6 +68,11 @@ internal static class BenchmarkServer
 
         app.MapGet("/", context => AnswerAsync(context, PlaintextBody));
         app.MapGet("/16k", context => AnswerAsync(context, LargeBody));
+        app.MapPost("/upload", async context =>
+        {
+            await context.Request.BodyReader.CopyToAsync(Stream.Null, context.RequestAborted);
+            await AnswerAsync(context, PlaintextBody);
+        });
         app.MapGet("/allocated", context => AnswerAsync(context, Bytes(GC.GetTotalAllocatedBytes(precise: true))));
         app.MapGet("/live", context => AnswerAsync(context, Bytes(Live())));
         return app;
