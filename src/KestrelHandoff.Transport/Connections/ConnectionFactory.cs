@@ -28,12 +28,13 @@ internal sealed class ConnectionFactory : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(settings.IOQueueCount);
         _noDelay = settings.NoDelay;
         _replays = replays;
-        _lanes = new ConnectionLane[Math.Max(SocketPoller.Count, settings.IOQueueCount)];
+        PipeScheduler[] queues = settings.IOQueueCount == 0 ? [PipeScheduler.ThreadPool] : [.. Enumerable.Range(0, settings.IOQueueCount).Select(_ => new IoQueue())];
+        _lanes = new ConnectionLane[Math.Max(SocketPoller.Count, queues.Length)]; // a lane has one poller, and each is to have some
         for (var i = 0; i < _lanes.Length; i++)
         {
             // the shared pool ignores Dispose
             var pool = pools?.Create() ?? MemoryPool<byte>.Shared;
-            _lanes[i] = new ConnectionLane(settings, pool, logger, registry, time ?? TimeProvider.System);
+            _lanes[i] = new ConnectionLane(settings, queues[i % queues.Length], pool, logger, registry, time ?? TimeProvider.System);
         }
     }
 

@@ -8,7 +8,7 @@ namespace KestrelHandoff.Transport.Connections;
 internal sealed class ConnectionLane : IDisposable
 {
     public ConnectionLane(
-        TransportSettings settings, MemoryPool<byte> pool, ILogger logger, ConnectionRegistry registry, TimeProvider time)
+        TransportSettings settings, PipeScheduler io, MemoryPool<byte> pool, ILogger logger, ConnectionRegistry registry, TimeProvider time)
     {
         Settings = settings;
         Pool = pool;
@@ -16,17 +16,10 @@ internal sealed class ConnectionLane : IDisposable
         Registry = registry;
         Time = time;
 
-        var application = settings.UnsafePreferInlineScheduling ? PipeScheduler.Inline : PipeScheduler.ThreadPool;
-        var transport = settings switch
-        {
-            { UnsafePreferInlineScheduling: true } => PipeScheduler.Inline,
-            { IOQueueCount: 0 } => PipeScheduler.ThreadPool,
-            _ => new IoQueue(),
-        };
-
+        var (application, transport) = settings.UnsafePreferInlineScheduling ? (PipeScheduler.Inline, PipeScheduler.Inline) : (PipeScheduler.ThreadPool, io);
         var (input, output) = (settings.MaxReadBufferSize ?? 0, settings.MaxWriteBufferSize ?? 0);
 
-        Wake = settings.UnsafePreferInlineScheduling ? PipeScheduler.ThreadPool : transport; // who wakes a connection may poll for all
+        Wake = io; // never inline: who wakes a connection polls for others, too
 
         // The reader never inline: a connection flushes its input under a lock (HandoffConnection.Reading), and the application must not run there.
         InputOptions = new PipeOptions(pool, PipeScheduler.ThreadPool, transport, input, input / 2, useSynchronizationContext: false);

@@ -36,7 +36,7 @@ internal sealed partial class HandoffConnection
             lock (_readSignal)
             {
                 // nobody takes it any more but who has asked
-                mustSettle = Disposing is not null || _phase is Phase.Stopped or Phase.Releasing;
+                mustSettle = Disposing is not null || _belongings?.Release is not null || _phase == Phase.Stopped;
             }
 
             if (mustSettle)

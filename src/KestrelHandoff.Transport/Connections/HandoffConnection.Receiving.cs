@@ -29,7 +29,7 @@ internal sealed partial class HandoffConnection
                     break;
                 }
 
-                if (!mayHaveMore)
+                if (!mayHaveMore || _readSignal.Id == 0) // after the first in any case, which runs where the listener accepts
                 {
                     Watch();
                     await _readSignal;

@@ -15,6 +15,7 @@ internal static class StartLock
     /// <param name="time">For the pauses.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <exception cref="IOException">The directory is not private enough, or the file cannot be opened.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file is another user's.</exception>
     public static async Task<IDisposable> TakeAsync(string path, TimeProvider time, CancellationToken cancellationToken)
     {
         ControlSocket.PrepareDirectory(path);

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using KestrelHandoff.Tests.Support;
 using KestrelHandoff.Transport.Control;
 
@@ -26,7 +27,8 @@ public sealed class StartLockTests : IDisposable
     [Fact]
     public async Task Take_FileCannotBeOpened_IsAnErrorAtOnce()
     {
-        File.CreateSymbolicLink(_directory["c.lock"], Environment.ProcessPath!); // ETXTBSY: a program that runs cannot be written
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(_directory["c.lock"])); // ENXIO, open(2)
         await Assert.ThrowsAsync<IOException>(() => StartLock.TakeAsync(_directory["c"], _time, Cancel)).OrHang();
     }
 
