@@ -81,13 +81,16 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
                 return;
             }
 
-            var bytes = Encoding.UTF8.GetByteCount(path);
-            var directoryBytes = Encoding.UTF8.GetByteCount(Path.GetDirectoryName(path) ?? "");
-            if (!Path.IsPathRooted(path) || path.EndsWith('/') || bytes > MaxPathBytes || directoryBytes > MaxDirectoryBytes)
+            if (!Path.IsPathRooted(path) || path.EndsWith('/') || Encoding.UTF8.GetByteCount(path) > MaxPathBytes)
             {
                 result.AddError(
-                    $"must be an absolute path of a file, at most {MaxPathBytes} bytes, {MaxDirectoryBytes} of them for the directory, "
-                    + $"but is '{path}' ({bytes} bytes, the directory {directoryBytes}).",
+                    $"must be an absolute path of a file, at most {MaxPathBytes} bytes, but is '{path}' ({Encoding.UTF8.GetByteCount(path)} bytes).",
+                    nameof(options.ControlSocketPath));
+            }
+            else if (Path.GetDirectoryName(path) is { } parent && Encoding.UTF8.GetByteCount(parent) > MaxDirectoryBytes)
+            {
+                result.AddError(
+                    $"must be in a directory of at most {MaxDirectoryBytes} bytes, but '{parent}' has {Encoding.UTF8.GetByteCount(parent)}.",
                     nameof(options.ControlSocketPath));
             }
         }

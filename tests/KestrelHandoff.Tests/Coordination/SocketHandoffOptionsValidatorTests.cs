@@ -98,7 +98,7 @@ public sealed class SocketHandoffOptionsValidatorTests
         }
         else
         {
-            AssertFault(faults, nameof(SocketHandoffOptions.ControlSocketPath), "101", $"the directory {directoryBytes}");
+            AssertFault(faults, nameof(SocketHandoffOptions.ControlSocketPath), "at most 101 bytes", $"has {directoryBytes}.");
         }
     }
 
