@@ -22,7 +22,8 @@ public sealed class DescriptorTableFaultTests
             },
             SuccessorServes = null,
             Lost = Lost.Requests,
-        });
+        },
+        FaultTable.Impatient);
 
     [Fact]
     public async Task TooSmallForTheConnections_ThePredecessorServesThem()

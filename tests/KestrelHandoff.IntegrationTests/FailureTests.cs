@@ -176,6 +176,7 @@ public sealed class FailureTests
                 "answer-late" => "SocketHandoff__ProbeTimeout",
                 _ => "SocketHandoff__ReadyTimeout",
             }] = "00:00:08",
+            ["SocketHandoff__MaxFailures"] = "0",
         },
     });
 

@@ -10,9 +10,6 @@ public sealed class NginxTests
 {
     private const int AnswersOfEach = 500;
 
-    // The clients take all of the machine that they can get, and this tests what they see, not how long the instances talk.
-    private const string Patience = "--SocketHandoff:ExchangeTimeout=00:01:00";
-
     [Theory]
     [InlineData(true, 16, 100)]
     [InlineData(false, 16, 0)]
@@ -21,7 +18,7 @@ public sealed class NginxTests
     {
         Assert.SkipUnless(File.Exists(Nginx.Program), $"{Nginx.Program} is not installed");
         await using var directory = new TestDirectory();
-        var app = await directory.ServeAsync("--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0", Patience);
+        var app = await directory.ServeAsync("--Kestrel:Endpoints:Main:Url=http://127.0.0.1:0");
         using var admin = await app.ClientAsync();
         var address = admin.BaseAddress!;
         await using var nginx = await Nginx.StartAsync(directory, new(System.Net.IPAddress.Parse(address.Host), address.Port));

@@ -87,7 +87,7 @@ public sealed class ProbationTests
     public async Task SuccessorGetsSick_WhatItAcceptedComesBack_NoClientNotices()
     {
         await using var directory = new TestDirectory();
-        var app = await ServeAsync(directory, "00:00:10");
+        var app = await ServeAsync(directory, "00:01:00");
         var client = await app.ClientAsync();
         await using var others = ClientLoop.Start(async () => Assert.Contains(await RawHttp.GetOnceAsync(client.BaseAddress!), new[] { "1", "2" }));
         var posting = client.PostHandoffAsync();
@@ -115,7 +115,7 @@ public sealed class ProbationTests
     public async Task SuccessorHangs_IsKilledAndThePredecessorServes()
     {
         await using var directory = new TestDirectory();
-        var app = await ServeAsync(directory, "00:01:00", "--SocketHandoff:ExchangeTimeout=00:00:03");
+        var app = await ServeAsync(directory, "00:01:00", "--SocketHandoff:ExchangeTimeout=00:00:08");
         var client = await app.ClientAsync();
         var posting = client.PostHandoffAsync();
         var successor = await app.ServingAsync(2);

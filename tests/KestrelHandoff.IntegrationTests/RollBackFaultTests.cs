@@ -23,7 +23,8 @@ public sealed class RollBackFaultTests
         {
             await pair.Predecessor.Output.HearAsync("; this instance accepts again");
             TestLibc.Kill(pair.Successor.ProcessId, TestLibc.SigCont);
-        });
+        },
+        more: FaultTable.Impatient);
 
     [Fact]
     public Task Predecessor_StandsStill_ServesWhenItCan() => RunAsync(
@@ -58,6 +59,6 @@ public sealed class RollBackFaultTests
     [InlineData("garbled")]
     public Task Line_TamperedWith_PredecessorServes(string how) => RunAsync((_, frame) => Task.FromResult(LineFaultTests.Tamper(frame, how)), lost: Lost.Nothing);
 
-    private static Task RunAsync(Func<Pair, byte[], Task<byte[]?>> meet, Func<Pair, Task>? recover = null, Lost lost = Lost.Requests) =>
-        FaultTable.RunAsync(FaultTable.RollBack, _ => new Fault { Meet = meet, Recover = recover, IsSick = true, Lost = lost });
+    private static Task RunAsync(Func<Pair, byte[], Task<byte[]?>> meet, Func<Pair, Task>? recover = null, Lost lost = Lost.Requests, params string[] more) =>
+        FaultTable.RunAsync(FaultTable.RollBack, _ => new Fault { Meet = meet, Recover = recover, IsSick = true, Lost = lost }, more);
 }

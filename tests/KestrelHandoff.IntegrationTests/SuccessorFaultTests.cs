@@ -30,7 +30,8 @@ public sealed class SuccessorFaultTests
             TestLibc.Kill(pair.Successor.ProcessId, TestLibc.SigCont);
         },
         Lost = Lost.Requests,
-    });
+    },
+    FaultTable.Impatient);
 
     /// <summary>Once it may have heard the confirmation it would be the only instance that is told to stop.</summary>
     [Fact]

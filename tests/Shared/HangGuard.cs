@@ -5,7 +5,7 @@ namespace KestrelHandoff.TestSupport;
 /// <summary>Limits on waits that must end by themselves: a guard against a hang, never a delay.</summary>
 internal static class HangGuard
 {
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(180);
 
     public static async Task<T> OrHang<T>(this Task<T> task, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {

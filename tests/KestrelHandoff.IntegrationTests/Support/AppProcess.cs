@@ -41,7 +41,7 @@ internal sealed class AppProcess
 
     public HttpClient NewClient(string address)
     {
-        var client = new HttpClient { BaseAddress = new Uri(address), Timeout = TimeSpan.FromMinutes(1) };
+        var client = new HttpClient { BaseAddress = new Uri(address), Timeout = Timeout.InfiniteTimeSpan }; // the guard against hangs is around each call
         _clients.Add(client);
         return client;
     }

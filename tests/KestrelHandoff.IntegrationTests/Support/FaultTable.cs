@@ -20,6 +20,15 @@ internal static class FaultTable
     /// <summary>Of a roll-back, with a <see cref="Fault.IsSick"/> successor.</summary>
     public static readonly string[] RollBack = ["roll-back", "rolled-back", "draining"];
 
+    /// <summary>For faults that only a limit ends.</summary>
+    public static readonly string[] Impatient =
+    [
+        "--SocketHandoff:ExchangeTimeout=00:00:04",
+        "--SocketHandoff:CommitTimeout=00:00:04",
+        "--SocketHandoff:ProbeTimeout=00:00:06",
+        "--SocketHandoff:ReadyTimeout=00:00:10",
+    ];
+
     public static async Task RunAsync(string[] messages, Func<string, Fault> faultAt, params string[] more)
     {
         await using var directory = new TestDirectory();
@@ -75,10 +84,6 @@ internal static class FaultTable
         "--SocketHandoff:WarmUpRequests=0",
         "--SocketHandoff:MaxFailures=0",
         "--SocketHandoff:DrainTimeout=00:00:05",
-        "--SocketHandoff:ExchangeTimeout=00:00:04",
-        "--SocketHandoff:CommitTimeout=00:00:04",
-        "--SocketHandoff:ProbeTimeout=00:00:06",
-        "--SocketHandoff:ReadyTimeout=00:00:10",
         .. more,
     ]);
 

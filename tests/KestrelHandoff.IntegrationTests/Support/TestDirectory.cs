@@ -52,7 +52,14 @@ internal sealed class TestDirectory : IAsyncDisposable
                 ["Logging__LogLevel__Microsoft.AspNetCore"] = "Warning",
                 ["SocketHandoff__Probation"] = "00:00:00",
                 ["SocketHandoff__WarmUpRequests"] = "20",
-                ["SocketHandoff__WarmUpTimeLimit"] = "00:01:00", // on a loaded machine 20 requests can take a while
+
+                // No test is about how fast this machine is; those about a limit set it.
+                ["SocketHandoff__LaunchTimeout"] = "00:02:00",
+                ["SocketHandoff__ReadyTimeout"] = "00:02:00",
+                ["SocketHandoff__ExchangeTimeout"] = "00:01:00",
+                ["SocketHandoff__ProbeTimeout"] = "00:01:00",
+                ["SocketHandoff__WarmUpTimeLimit"] = "00:01:00",
+                ["SocketHandoff__CommitTimeout"] = "00:01:00",
             },
         };
         foreach (var (name, value) in settings.Environment)
