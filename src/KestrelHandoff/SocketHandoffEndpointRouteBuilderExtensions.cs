@@ -30,6 +30,7 @@ public static class SocketHandoffEndpointRouteBuilderExtensions
             ?? throw new InvalidOperationException("Call builder.Services.AddSocketHandoff() before app.MapSocketHandoff().");
         var endpoint = new HandoffEndpoint(handoff, endpoints.ServiceProvider.GetRequiredService<ILogger<HandoffEndpoint>>());
         _ = CallerGuard.Rehearse();
+        _ = ReadableJson.Rehearse();
         var group = endpoints.MapGroup(pattern);
         group.MapPost("", endpoint.PostAsync);
         group.MapGet("", endpoint.GetAsync);

@@ -6,6 +6,7 @@ internal sealed record BenchmarkSettings
     public bool Throughput { get; init; }
     public bool Allocations { get; init; }
     public bool Memory { get; init; }
+    public bool Gap { get; init; }
 
     /// <summary>Of processes, for every scenario; each serves on both transports.</summary>
     public int Pairs { get; init; }
@@ -15,6 +16,15 @@ internal sealed record BenchmarkSettings
 
     /// <summary>Idle connections.</summary>
     public int Connections { get; init; }
+
+    /// <summary>Of each server whose gap is measured.</summary>
+    public int Restarts { get; init; }
+
+    /// <summary>The demo app, compiled ahead; measured beside the other.</summary>
+    public string? NativeApp { get; init; }
+
+    /// <summary>The peer of Peers/tableflip, built.</summary>
+    public string? Tableflip { get; init; }
 
     public string? Json { get; init; }
 }

@@ -19,13 +19,14 @@ internal static class Program
                 Machine.Read(),
                 settings.Throughput ? await ThroughputBenchmark.RunAsync(settings, cancel) : [],
                 settings.Allocations ? await AllocationBenchmark.RunAsync(cancel) : [],
-                settings.Memory ? await MemoryBenchmark.RunAsync(settings.Connections, cancel) : []);
+                settings.Memory ? await MemoryBenchmark.RunAsync(settings.Connections, cancel) : [],
+                settings.Gap ? await GapBenchmark.RunAsync(settings, cancel) : []);
             ReportWriter.Write(report, settings);
             return 0;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            await Console.Error.WriteLineAsync("Interrupted; both servers have been ended.");
+            await Console.Error.WriteLineAsync("Interrupted; the servers have been ended.");
             return 130; // as a shell reports SIGINT
         }
         catch (Exception e) when (e is InvalidOperationException or IOException or SocketException or HttpRequestException or UnauthorizedAccessException)

@@ -24,6 +24,19 @@ internal static class ReadableJson
 {
     public static HandoffJson Context { get; } =
         new(new JsonSerializerOptions(HandoffJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
+    /// <summary>Has what writes a report compiled before there are clients: one is written as the last of their connections move.</summary>
+    /// <returns>A report, of nothing.</returns>
+    public static byte[] Rehearse() => JsonSerializer.SerializeToUtf8Bytes(
+        new HandoffReport(Guid.Empty, HandoffTrigger.Spawned, DateTimeOffset.UnixEpoch)
+        {
+            Predecessor = new(0, 0),
+            Successor = new(0, 0),
+            Phases = [new(HandoffPhase.Serving, 0)],
+            Listeners = [new("", "", ListenerFate.Adopted)],
+            Probe = new(0, 0, 0),
+        },
+        Context.HandoffReport);
 }
 
 internal sealed class CamelCase<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using KestrelHandoff.Benchmarks.Load;
 using KestrelHandoff.Benchmarks.Measure;
 using Spectre.Console;
 
@@ -7,7 +8,7 @@ namespace KestrelHandoff.Benchmarks.Report;
 
 /// <summary>All that was measured; a list is empty where it was not asked for.</summary>
 internal sealed record BenchmarkReport(
-    Machine Machine, IReadOnlyList<ThroughputResult> Throughput, IReadOnlyList<BytesResult> Allocations, IReadOnlyList<BytesResult> Memory);
+    Machine Machine, IReadOnlyList<ThroughputResult> Throughput, IReadOnlyList<BytesResult> Allocations, IReadOnlyList<BytesResult> Memory, IReadOnlyList<GapResult> Gap);
 
 /// <summary>The figures as tables, as the same tables in markdown, and as JSON.</summary>
 internal static class ReportWriter
@@ -28,7 +29,7 @@ internal static class ReportWriter
             AnsiConsole.Profile.Width = WidthElsewhere;
         }
 
-        FigureTable[] tables = [.. new[] { Throughput(report.Throughput), Bytes([.. report.Allocations, .. report.Memory]) }.Where(t => !t.IsEmpty)];
+        FigureTable[] tables = [.. new[] { Throughput(report.Throughput), Bytes([.. report.Allocations, .. report.Memory]), Gap(report.Gap) }.Where(t => !t.IsEmpty)];
         Array.ForEach(tables, table => AnsiConsole.Write(table.ToTerminal()));
         Console.WriteLine($"\nFor docs/performance.md:\n\n{Describe(report, settings)}");
         Array.ForEach(tables, table => Console.WriteLine($"\n{table.ToMarkdown()}"));
@@ -69,6 +70,24 @@ internal static class ReportWriter
 
         return table;
     }
+
+    private static FigureTable Gap(IEnumerable<GapResult> results)
+    {
+        var table = new FigureTable("server", "restarts", "gap ms (min–max)", "p99.9 ms (min–max)", "before: gap ms, p99.9 ms", "lost", "refused, reset", "closed", "idle: survived");
+        foreach (var result in results)
+        {
+            table.Add(
+                result.Server, Count(result.Restarts.Count), One(result.Gap), One(result.P999), $"{One(result.GapBefore.Median)}, {One(result.P999Before.Median)}",
+                Count(result.Restarts.Sum(r => r.Lost)), $"{Count(result.Restarts.Sum(r => r.Refused))}, {Count(result.Restarts.Sum(r => r.Reset))}",
+                Count(result.Restarts.Sum(r => r.Closed)), $"{Count(result.Restarts.Sum(r => r.Survivors))} of {Count(result.Restarts.Count * GapClient.Idle)}");
+        }
+
+        return table;
+    }
+
+    private static string One(Spread spread) => $"{One(spread.Median)} ({One(spread.Min)}–{One(spread.Max)})";
+
+    private static string One(double number) => number.ToString("0.0", CultureInfo.InvariantCulture);
 
     private static string Bytes(double number) =>
         Math.Abs(number) < 100 ? (Math.Round(number, 1) + 0.0).ToString("0.0", CultureInfo.InvariantCulture) : Count(number); // + 0.0: never -0.0

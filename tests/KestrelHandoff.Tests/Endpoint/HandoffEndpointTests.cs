@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using KestrelHandoff.Endpoint;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -47,6 +48,13 @@ public sealed class HandoffEndpointTests : IAsyncLifetime
     [Fact]
     public void Failures_EveryOne_HasAStatus() =>
         Assert.Equal(Enum.GetValues<HandoffFailure>(), Failures.Select(row => row.Data.Item1).Order());
+
+    [Fact]
+    public void Rehearse_WritesAWholeReport()
+    {
+        using var report = JsonDocument.Parse(ReadableJson.Rehearse());
+        Assert.Superset(new HashSet<string> { "successor", "phases", "listeners", "probe" }, report.RootElement.EnumerateObject().Select(property => property.Name).ToHashSet());
+    }
 
     [Theory]
     [InlineData("respond-async")]

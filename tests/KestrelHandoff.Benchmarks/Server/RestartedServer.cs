@@ -1,0 +1,144 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Reflection;
+
+namespace KestrelHandoff.Benchmarks.Server;
+
+/// <summary>How one kind of server is started, and how it is restarted under load.</summary>
+/// <param name="Name">Stands in the table.</param>
+/// <param name="Command">Starts it, given a port and a directory for its files; run by sh.</param>
+/// <param name="RestartCommand">The same, to restart it.</param>
+internal sealed record ServerKind(string Name, Func<int, string, string> Command, Func<int, string, string> RestartCommand)
+{
+    /// <summary>Of the handoff: what the load asks for, as an app would set it, and a probation short enough that connections move while it is measured.</summary>
+    private const string Options = "--SocketHandoff:Probation 00:00:02 --SocketHandoff:ProbePaths:0 / --SocketHandoff:ProbePaths:1 '/slow?ms=1'";
+
+    public static ServerKind Handoff(string name, string app) => new(
+        name,
+        (port, _) => $"exec {app} --urls http://127.0.0.1:{port} {Options}",
+        (port, _) => $"exec curl --silent --show-error --fail-with-body --output /dev/null --request POST http://127.0.0.1:{port}/admin/handoff");
+
+    public static ServerKind StopThenStart(string app)
+    {
+        return new("stop, then start (stock Kestrel, the same app)", Start, (port, directory) =>
+            $"kill $(cat {directory}/pid); while kill -0 $(cat {directory}/pid) 2>/dev/null; do sleep 0.01; done; {Start(port, directory)}");
+
+        string Start(int port, string directory) => $"echo $$ > {directory}/pid; exec {app} --stock true --urls http://127.0.0.1:{port}";
+    }
+
+    public static ServerKind Tableflip(string program) => new(
+        "tableflip (Go)",
+        (port, directory) => $"exec {program} {port} {directory}/pid",
+        (_, directory) => $"kill -HUP $(cat {directory}/pid)");
+}
+
+/// <summary>A server under restarts, with all the processes that come of it.</summary>
+internal sealed class RestartedServer : IDisposable
+{
+    private const string Mark = "GAP_BENCHMARK";
+    private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StartLook = TimeSpan.FromMilliseconds(50);
+
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("gap-");
+    private readonly ServerKind _kind;
+
+    private RestartedServer(ServerKind kind) => _kind = kind;
+
+    public int Port { get; private set; }
+
+    /// <summary>The demo app, in Release, as a command.</summary>
+    public static string DemoApp { get; } =
+        $"{Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet"} {typeof(RestartedServer).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == nameof(DemoApp)).Value}";
+
+    /// <summary>What it starts is this server's, as if the server had started it.</summary>
+    public string RestartCommand => $"export {Mark}={_directory.FullName}; cd {WorkDirectory}; exec >>{Log} 2>&1; {_kind.RestartCommand(Port, _directory.FullName)}";
+
+    private string Log => Path.Combine(_directory.FullName, "log");
+
+    /// <summary>Nothing is written here: a file that changes wakes what watches the configuration.</summary>
+    private string WorkDirectory => Path.Combine(_directory.FullName, "work");
+
+    /// <exception cref="InvalidOperationException">It does not listen.</exception>
+    public static async Task<RestartedServer> StartAsync(ServerKind kind, CancellationToken cancel)
+    {
+        var server = new RestartedServer(kind) { Port = FreePort() };
+        try
+        {
+            server.Run();
+            await server.WhenListeningAsync(cancel);
+            return server;
+        }
+        catch
+        {
+            server.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var process in Process.GetProcesses())
+        {
+            using (process)
+            {
+                if (IsOurs(process.Id))
+                {
+                    process.Kill();
+                    process.WaitForExit();
+                }
+            }
+        }
+
+        _directory.Delete(recursive: true);
+    }
+
+    private static int FreePort()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+
+    private void Run()
+    {
+        var start = new ProcessStartInfo("sh", ["-c", $"exec >{Log} 2>&1; {_kind.Command(Port, _directory.FullName)}"])
+        {
+            WorkingDirectory = Directory.CreateDirectory(WorkDirectory).FullName,
+        };
+        start.Environment[Mark] = _directory.FullName;
+        using var process = Process.Start(start);
+    }
+
+    private async Task WhenListeningAsync(CancellationToken cancel)
+    {
+        for (var waited = TimeSpan.Zero; waited < StartTimeout; waited += StartLook)
+        {
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                await socket.ConnectAsync(IPAddress.Loopback, Port, cancel);
+                return;
+            }
+            catch (SocketException)
+            {
+                await Task.Delay(StartLook, cancel);
+            }
+        }
+
+        throw new InvalidOperationException($"{_kind.Name} does not listen:\n{await File.ReadAllTextAsync(Log, cancel)}");
+    }
+
+    private bool IsOurs(int process)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process}/environ").Split('\0').Contains($"{Mark}={_directory.FullName}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)
+        {
+            return false; // gone meanwhile, or another user's
+        }
+    }
+}
