@@ -166,19 +166,23 @@ public sealed class FailureTests
     }
 
     /// <summary>With a short limit for what the fault exceeds, and only for that: a loaded machine takes its time.</summary>
-    private static AppProcess StartImpatient(TestDirectory directory, string fault) => directory.Start(new AppSettings
+    private static AppProcess StartImpatient(TestDirectory directory, string fault)
     {
-        Environment = new Dictionary<string, string>
+        var environment = new Dictionary<string, string> { ["SocketHandoff__MaxFailures"] = "0" };
+        var limit = fault switch
         {
-            [fault switch
-            {
-                "hang-before-hello" => "SocketHandoff__LaunchTimeout",
-                "answer-late" => "SocketHandoff__ProbeTimeout",
-                _ => "SocketHandoff__ReadyTimeout",
-            }] = "00:00:08",
-            ["SocketHandoff__MaxFailures"] = "0",
-        },
-    });
+            "hang-before-hello" => "LaunchTimeout",
+            "hang-in-start" or "unhealthy" => "ReadyTimeout",
+            "answer-late" => "ProbeTimeout",
+            _ => null,
+        };
+        if (limit is not null)
+        {
+            environment[$"SocketHandoff__{limit}"] = "00:00:08";
+        }
+
+        return directory.Start(new AppSettings { Environment = environment });
+    }
 
     private static async Task AssertNextHandoffWorksAsync(TestDirectory directory, AppProcess app, HttpClient client)
     {

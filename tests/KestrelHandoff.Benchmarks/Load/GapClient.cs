@@ -1,14 +1,18 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Text.Json;
+using KestrelHandoff.Benchmarks.Server;
 
 namespace KestrelHandoff.Benchmarks.Load;
 
 /// <summary>What clients noticed of one restart.</summary>
 internal sealed record Restart
 {
-    /// <summary>The longest time in which no client got an answer.</summary>
+    /// <summary>The longest time in which no keep-alive and no new connection got an answer.</summary>
     public required double GapMs { get; init; }
+
+    /// <summary>The same with the times in which the client or a processor was not run.</summary>
+    public required double GapWithStallsMs { get; init; }
 
     /// <summary>Of the answers to keep-alive and new connections.</summary>
     public required double P999Ms { get; init; }
@@ -18,7 +22,7 @@ internal sealed record Restart
 
     public required double P999BeforeMs { get; init; }
 
-    /// <summary>Requests on an open connection that had no answer.</summary>
+    /// <summary>Requests that ended without an answer, other than by a reset, or with one that is not 200.</summary>
     public required int Lost { get; init; }
 
     public required int Refused { get; init; }
@@ -67,17 +71,18 @@ internal sealed class GapClient : IDisposable
         }
     }
 
-    /// <param name="port">Where the server listens.</param>
-    /// <param name="command">Restarts it; run by sh.</param>
-    /// <param name="cancel">Ends the client.</param>
-    public async Task<Restart> RunAsync(int port, string command, CancellationToken cancel)
+    /// <summary>Restarts the server under load.</summary>
+    /// <exception cref="InvalidOperationException">The restart failed, or the client may not raise its priority: it says so on standard error.</exception>
+    public async Task<Restart> RunAsync(RestartedServer server, CancellationToken cancel)
     {
-        using var client = Process.Start(new ProcessStartInfo(Program, [$"{port}", $"{BeforeMs}", $"{AfterMs}", command]) { RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo(Program, [$"{server.Port}", $"{BeforeMs}", $"{AfterMs}", server.RestartCommand]) { RedirectStandardOutput = true };
+        server.Mark(start);
+        using var client = Process.Start(start)!;
         try
         {
             return await client.StandardOutput.ReadLineAsync(cancel) is { } line
                 ? JsonSerializer.Deserialize<Restart>(line, JsonOptions)!
-                : throw new InvalidOperationException("The load client ended without a figure: it raises its priority, which takes root or CAP_SYS_NICE.");
+                : throw new InvalidOperationException($"No figure, for the reason above. The server said:\n{await server.ReadLogAsync(cancel)}");
         }
         catch (OperationCanceledException)
         {

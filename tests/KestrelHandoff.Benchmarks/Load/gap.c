@@ -1,5 +1,5 @@
 // What clients notice of one restart: gap PORT BEFORE_MS AFTER_MS COMMAND. COMMAND, which restarts what listens on PORT, is started after
-// BEFORE_MS; prints one line of JSON. In C, on one thread of a raised priority: a gap is a few milliseconds, and a managed client's own
+// BEFORE_MS and must have exited, with 0, after AFTER_MS more; prints one line of JSON. In C, on one thread of a raised priority: a gap is a few milliseconds, and a managed client's own
 // pauses are as long. Times in which this client or one of the processors was not run (a hypervisor has others) are taken off.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -12,13 +12,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 // The load of the main scenario: KEEP connections ask every 20 ms, evenly spread; a FRESH one comes every 5 ms, asks once and is closed;
 // SLOW ones ask for 2 s again and again; IDLE ones ask at the beginning and at the end.
 enum { KEEP = 32, SLOW = 8, IDLE = 200, FRESH = 512, ALL = KEEP + SLOW + IDLE + FRESH };
-enum { KEEP_EVERY_MS = 20, FRESH_EVERY_MS = 5, RETRY_AFTER_MS = 10, WARM_UP_MS = 1000 };
+enum { KEEP_EVERY_MS = 20, FRESH_EVERY_MS = 5, RETRY_AFTER_MS = 10, UNANSWERED_MS = 1000, WARM_UP_MS = 1000 };
 enum kind { keep, slow, idle, fresh };
 typedef struct {
     enum kind kind;
@@ -26,7 +27,8 @@ typedef struct {
     double due;   // the next request
     double retry; // not before, once it has failed
     double since; // when the one that was asked was due: who is answered late asks late, and has waited from then on
-    char tail[8]; // of the answer
+    int length; // of the answer up to now
+    char head[12], tail[8];
 } client;
 
 static client clients[ALL];
@@ -90,7 +92,7 @@ static void *watch(void *argument) {
 
 // What is counted, before the restart and around it.
 enum { ANSWERS = 1 << 20 };
-static struct { double last, longest; float latency[ANSWERS]; int answers; } counts[2], *count;
+static struct { double last, longest, longest_with_stalls; float latency[ANSWERS]; int answers; } counts[2], *count;
 static int lost, refused, reset, closed;
 
 static void end(client *c) {
@@ -99,17 +101,23 @@ static void end(client *c) {
     c->is_connecting = c->is_asked = 0;
 }
 
+static void see_gap(double t) {
+    double with_stalls = t - count->last, gap = with_stalls - stalled(count->last, t);
+    if (gap > count->longest) count->longest = gap;
+    if (with_stalls > count->longest_with_stalls) count->longest_with_stalls = with_stalls;
+    count->last = t;
+}
+
 static void answered(client *c, double t) {
     c->is_asked = 0;
-    if (!count) return;
-    double gap = t - count->last - stalled(count->last, t);
-    if (gap > count->longest) count->longest = gap;
-    count->last = t;
-    if ((c->kind == keep || c->kind == fresh) && count->answers < ANSWERS) count->latency[count->answers++] = t - c->since - stalled(c->since, t);
+    if (!count || (c->kind != keep && c->kind != fresh)) return; // what the old process still answers ends no outage
+    if (memcmp(c->head, "HTTP/1.1 200", sizeof c->head)) lost++;
+    see_gap(t);
+    if (count->answers < ANSWERS) count->latency[count->answers++] = t - c->since - stalled(c->since, t);
 }
 
 static void failed(client *c, int error) {
-    if (count) {
+    if (count == &counts[1]) {
         if (error == ECONNREFUSED) refused++;
         else if (error == ECONNRESET || error == EPIPE) reset++;
         else if (c->is_asked) lost++;
@@ -123,6 +131,7 @@ static void ask(client *c) {
     const char *request = c->kind == fresh ? "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         : c->kind == slow ? "GET /slow?ms=2000 HTTP/1.1\r\nHost: localhost\r\n\r\n" : "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     c->is_asked = 1;
+    c->length = 0;
     memset(c->tail, 0, sizeof c->tail);
     if (send(c->fd, request, strlen(request), MSG_NOSIGNAL) < 0) failed(c, errno);
 }
@@ -150,6 +159,7 @@ static void readable(client *c, double t) {
             if (errno != EAGAIN) failed(c, errno);
             return;
         }
+        for (ssize_t i = 0; i < n && c->length < (int)sizeof c->head; i++) c->head[c->length++] = bytes[i];
         for (ssize_t i = n > 8 ? n - 8 : 0; i < n; i++) { memmove(c->tail, c->tail + 1, 7); c->tail[7] = bytes[i]; }
         if (c->kind != fresh && c->is_asked && is_whole(c)) {
             answered(c, t);
@@ -237,11 +247,12 @@ static int count_survivors(void) { // of the idle ones
 int main(int argc, char **argv) {
     if (argc != 5) { fprintf(stderr, "usage: gap PORT BEFORE_MS AFTER_MS COMMAND\n"); return 2; }
     port = atoi(argv[1]);
-    if (setpriority(PRIO_PROCESS, 0, -20)) { perror("setpriority"); return 1; }
+    if (setpriority(PRIO_PROCESS, 0, -20)) { perror("setpriority, which takes root or CAP_SYS_NICE"); return 1; }
     processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors >= SOURCES) { fprintf(stderr, "%d processors are more than this counts stalls of\n", processors); return 1; }
     for (long i = 0; i < processors; i++) {
         pthread_t thread;
-        pthread_create(&thread, NULL, watch, (void *)i);
+        if (pthread_create(&thread, NULL, watch, (void *)i)) { fprintf(stderr, "no thread to watch a processor\n"); return 1; }
     }
     poller = epoll_create1(EPOLL_CLOEXEC);
     double start = now();
@@ -250,6 +261,7 @@ int main(int argc, char **argv) {
         clients[i].due = start + WARM_UP_MS / 2 + i * (double)KEEP_EVERY_MS / KEEP;
         if (clients[i].kind == idle) connect_client(&clients[i]);
     }
+    pid_t command = 0;
     double begun = start + WARM_UP_MS, restarted = begun + atof(argv[2]), over = restarted + atof(argv[3]);
     for (double t = start; t < over; t = now()) {
         poll_clients();
@@ -261,16 +273,19 @@ int main(int argc, char **argv) {
         if (count == &counts[0] && t >= restarted) {
             count = &counts[1];
             count->last = t;
-            if (!vfork()) {
+            if (!(command = vfork())) {
                 setpriority(PRIO_PROCESS, 0, 0);
                 execl("/bin/sh", "sh", "-c", argv[4], NULL);
                 _exit(127);
             }
         }
     }
-    double still = over - count->last - stalled(count->last, over); // no answer since
-    if (still > count->longest) count->longest = still;
+    see_gap(over); // nobody may have been answered since
+    for (int i = 0; i < KEEP; i++) lost += clients[i].is_asked && over - clients[i].since > UNANSWERED_MS;
     count = NULL;
-    printf("{\"gapMs\":%.2f,\"p999Ms\":%.2f,\"gapBeforeMs\":%.2f,\"p999BeforeMs\":%.2f,\"answers\":%d,\"lost\":%d,\"refused\":%d,\"reset\":%d,\"closed\":%d,\"survivors\":%d,\"stalledMs\":%.1f}\n",
-        counts[1].longest, percentile(1, .999), counts[0].longest, percentile(0, .999), counts[1].answers, lost, refused, reset, closed, count_survivors(), stalled(restarted, over));
+    int status;
+    if (command < 0 || waitpid(command, &status, WNOHANG) != command || status) { fprintf(stderr, "the restart failed, or took longer than %s ms: %s\n", argv[3], argv[4]); return 1; }
+    if (!counts[0].answers || !counts[1].answers) { fprintf(stderr, "nobody answers on port %d\n", port); return 1; }
+    printf("{\"gapMs\":%.2f,\"gapWithStallsMs\":%.2f,\"p999Ms\":%.2f,\"gapBeforeMs\":%.2f,\"p999BeforeMs\":%.2f,\"lost\":%d,\"refused\":%d,\"reset\":%d,\"closed\":%d,\"survivors\":%d,\"stalledMs\":%.1f}\n",
+        counts[1].longest, counts[1].longest_with_stalls, percentile(1, .999), counts[0].longest, percentile(0, .999), lost, refused, reset, closed, count_survivors(), stalled(restarted, over));
 }

@@ -8,6 +8,8 @@ internal sealed record GapResult(string Server, IReadOnlyList<Restart> Restarts)
 {
     public Spread Gap => Spread.Of(Restarts.Select(r => r.GapMs));
 
+    public Spread GapWithStalls => Spread.Of(Restarts.Select(r => r.GapWithStallsMs));
+
     public Spread P999 => Spread.Of(Restarts.Select(r => r.P999Ms));
 
     public Spread GapBefore => Spread.Of(Restarts.Select(r => r.GapBeforeMs));
@@ -61,7 +63,7 @@ internal static class GapBenchmark
         while (done.Count < until)
         {
             await Task.Delay(Pause, cancel);
-            var restart = await client.RunAsync(server.Port, server.RestartCommand, cancel);
+            var restart = await client.RunAsync(server, cancel);
             done.Add(restart);
             await Console.Error.WriteLineAsync(
                 $"{kind.Name}, {done.Count}: gap {restart.GapMs:0.0} ms, p99.9 {restart.P999Ms:0.0} ms; lost {restart.Lost}, refused {restart.Refused}, reset {restart.Reset}, closed {restart.Closed}");

@@ -9,7 +9,7 @@ namespace KestrelHandoff.Benchmarks.Server;
 /// <summary>How one kind of server is started, and how it is restarted under load.</summary>
 /// <param name="Name">Stands in the table.</param>
 /// <param name="Command">Starts it, given a port and a directory for its files; run by sh.</param>
-/// <param name="RestartCommand">The same, to restart it.</param>
+/// <param name="RestartCommand">The same, to restart it; exits when that has been done.</param>
 internal sealed record ServerKind(string Name, Func<int, string, string> Command, Func<int, string, string> RestartCommand)
 {
     /// <summary>Of the handoff: what the load asks for, as an app would set it, and a probation short enough that connections move while it is measured.</summary>
@@ -23,7 +23,7 @@ internal sealed record ServerKind(string Name, Func<int, string, string> Command
     public static ServerKind StopThenStart(string app)
     {
         return new("stop, then start (stock Kestrel, the same app)", Start, (port, directory) =>
-            $"kill $(cat {directory}/pid); while kill -0 $(cat {directory}/pid) 2>/dev/null; do sleep 0.01; done; {Start(port, directory)}");
+            $"kill $(cat {directory}/pid); while [ -e /proc/$(cat {directory}/pid)/exe ]; do sleep 0.01; done; sh -c '{Start(port, directory)}' &");
 
         string Start(int port, string directory) => $"echo $$ > {directory}/pid; exec {app} --stock true --urls http://127.0.0.1:{port}";
     }
@@ -31,13 +31,13 @@ internal sealed record ServerKind(string Name, Func<int, string, string> Command
     public static ServerKind Tableflip(string program) => new(
         "tableflip (Go)",
         (port, directory) => $"exec {program} {port} {directory}/pid",
-        (_, directory) => $"kill -HUP $(cat {directory}/pid)");
+        (_, directory) => $"old=$(cat {directory}/pid); kill -HUP $old; while [ $(cat {directory}/pid) = $old ]; do sleep 0.1; done");
 }
 
 /// <summary>A server under restarts, with all the processes that come of it.</summary>
 internal sealed class RestartedServer : IDisposable
 {
-    private const string Mark = "GAP_BENCHMARK";
+    private const string MarkVariable = "GAP_BENCHMARK"; // inherited by every process that comes of it
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan StartLook = TimeSpan.FromMilliseconds(50);
 
@@ -52,8 +52,7 @@ internal sealed class RestartedServer : IDisposable
     public static string DemoApp { get; } =
         $"{Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet"} {typeof(RestartedServer).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == nameof(DemoApp)).Value}";
 
-    /// <summary>What it starts is this server's, as if the server had started it.</summary>
-    public string RestartCommand => $"export {Mark}={_directory.FullName}; cd {WorkDirectory}; exec >>{Log} 2>&1; {_kind.RestartCommand(Port, _directory.FullName)}";
+    public string RestartCommand => $"cd {WorkDirectory}; exec >>{Log} 2>&1; {_kind.RestartCommand(Port, _directory.FullName)}";
 
     private string Log => Path.Combine(_directory.FullName, "log");
 
@@ -77,18 +76,15 @@ internal sealed class RestartedServer : IDisposable
         }
     }
 
+    /// <summary>What this process starts ends with the server.</summary>
+    public void Mark(ProcessStartInfo start) => start.Environment[MarkVariable] = _directory.FullName;
+
+    public Task<string> ReadLogAsync(CancellationToken cancel) => File.ReadAllTextAsync(Log, cancel);
+
     public void Dispose()
     {
-        foreach (var process in Process.GetProcesses())
+        while (KillAll()) // again, until none was there: one may have started another meanwhile
         {
-            using (process)
-            {
-                if (IsOurs(process.Id))
-                {
-                    process.Kill();
-                    process.WaitForExit();
-                }
-            }
         }
 
         _directory.Delete(recursive: true);
@@ -107,7 +103,7 @@ internal sealed class RestartedServer : IDisposable
         {
             WorkingDirectory = Directory.CreateDirectory(WorkDirectory).FullName,
         };
-        start.Environment[Mark] = _directory.FullName;
+        Mark(start);
         using var process = Process.Start(start);
     }
 
@@ -127,14 +123,32 @@ internal sealed class RestartedServer : IDisposable
             }
         }
 
-        throw new InvalidOperationException($"{_kind.Name} does not listen:\n{await File.ReadAllTextAsync(Log, cancel)}");
+        throw new InvalidOperationException($"{_kind.Name} does not listen:\n{await ReadLogAsync(cancel)}");
+    }
+
+    private bool KillAll()
+    {
+        var any = false;
+        foreach (var process in Process.GetProcesses())
+        {
+            using (process)
+            {
+                if (IsOurs(process.Id)) // a dead one that waits to be reaped has no environment any more
+                {
+                    process.Kill();
+                    any = true;
+                }
+            }
+        }
+
+        return any;
     }
 
     private bool IsOurs(int process)
     {
         try
         {
-            return File.ReadAllText($"/proc/{process}/environ").Split('\0').Contains($"{Mark}={_directory.FullName}");
+            return File.ReadAllText($"/proc/{process}/environ").Split('\0').Contains($"{MarkVariable}={_directory.FullName}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)
         {
