@@ -37,6 +37,7 @@ public sealed class SocketHandoffOptions
     /// <remarks>
     /// Each must be answered 2xx or 3xx, or the handoff fails before the successor has a client. With none set, <c>/</c> is requested and any answer below 500 will do,
     /// since not every app has a page there.
+    /// Those that clients ask for most: code that no probe has run is compiled while a client waits.
     /// </remarks>
     /// <value>Absolute paths with an optional query, such as <c>/products?page=1</c>. The default is none.</value>
     public IList<string> ProbePaths { get; } = [];
