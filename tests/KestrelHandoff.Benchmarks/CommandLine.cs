@@ -10,8 +10,8 @@ internal static class CommandLine
     private static readonly Option<int> Seconds = Number("--seconds", 6, 1, 3600, "Runs of a second on each transport in each process, in turns.");
     private static readonly Option<int> Connections = Number("--connections", 2000, 1, 20_000, "Idle connections to hold.");
     private static readonly Option<int> Restarts = Number("--restarts", 12, 1, 1000, "Restarts of each server.");
-    private static readonly Option<string?> NativeApp = Program("--native", "Also HandoffDemo compiled ahead, this file (dotnet publish samples/HandoffDemo -p:PublishAot=true).");
-    private static readonly Option<string?> Tableflip = Program("--tableflip", "Also a Go server that restarts with tableflip, this file (go build in Peers/tableflip).");
+    private static readonly Option<string?> NativeApp = ExistingFile("--native", "Also HandoffDemo compiled ahead, this file (dotnet publish samples/HandoffDemo -p:PublishAot=true).");
+    private static readonly Option<string?> Tableflip = ExistingFile("--tableflip", "Also a Go server that restarts with tableflip, this file (go build in Peers/tableflip).");
     private static readonly Option<string?> Json = new("--json") { Description = "Also writes all figures to this file, each run of each pair.", HelpName = "FILE" };
     private static readonly Argument<TransportKind[]> Transports = new("transports") { Description = "One app for each.", Arity = ArgumentArity.OneOrMore };
 
@@ -49,7 +49,7 @@ internal static class CommandLine
         }
     }
 
-    private static Option<string?> Program(string name, string description)
+    private static Option<string?> ExistingFile(string name, string description)
     {
         var option = new Option<string?>(name) { Description = description, HelpName = "FILE", CustomParser = result => Path.GetFullPath(result.Tokens[0].Value) };
         option.Validators.Add(result =>
