@@ -224,7 +224,7 @@ static int by_value(const void *a, const void *b) {
 static double percentile(int which, double share) {
     int n = counts[which].answers;
     qsort(counts[which].latency, n, sizeof(float), by_value);
-    return n ? counts[which].latency[(int)(share * (n - 1))] : 0;
+    return counts[which].latency[(int)(share * (n - 1))];
 }
 
 static int count_survivors(void) { // of the idle ones

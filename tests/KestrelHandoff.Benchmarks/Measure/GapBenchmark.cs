@@ -23,8 +23,6 @@ internal static class GapBenchmark
     /// <summary>Then new processes: one that was restarted often is warmer than those of a deployment.</summary>
     private const int RestartsInARow = 6;
 
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
-
     public static async Task<IReadOnlyList<GapResult>> RunAsync(BenchmarkSettings settings, CancellationToken cancel)
     {
         using var client = new GapClient();
@@ -62,7 +60,6 @@ internal static class GapBenchmark
         using var server = await RestartedServer.StartAsync(kind, cancel);
         while (done.Count < until)
         {
-            await Task.Delay(Pause, cancel);
             var restart = await client.RunAsync(server, cancel);
             done.Add(restart);
             await Console.Error.WriteLineAsync(
