@@ -1,8 +1,8 @@
-using System.ComponentModel;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
+using KestrelHandoff.TestSupport;
 
 namespace KestrelHandoff.Benchmarks.Server;
 
@@ -50,7 +50,7 @@ internal sealed class RestartedServer : IDisposable
 
     /// <summary>The demo app, in Release, as a command.</summary>
     public static string DemoApp { get; } =
-        $"{Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet"} {typeof(RestartedServer).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == nameof(DemoApp)).Value}";
+        $"{Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet"} {typeof(RestartedServer).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "DemoAssembly").Value}";
 
     public string RestartCommand => $"cd {WorkDirectory}; exec >>{Log} 2>&1; {_kind.RestartCommand(Port, _directory.FullName)}";
 
@@ -62,7 +62,7 @@ internal sealed class RestartedServer : IDisposable
     /// <exception cref="InvalidOperationException">It does not listen.</exception>
     public static async Task<RestartedServer> StartAsync(ServerKind kind, CancellationToken cancel)
     {
-        var server = new RestartedServer(kind) { Port = FreePort() };
+        var server = new RestartedServer(kind) { Port = FreePort.Next() };
         try
         {
             server.Run();
@@ -88,13 +88,6 @@ internal sealed class RestartedServer : IDisposable
         }
 
         _directory.Delete(recursive: true);
-    }
-
-    private static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 
     private void Run()
@@ -128,31 +121,20 @@ internal sealed class RestartedServer : IDisposable
 
     private bool KillAll()
     {
-        var any = false;
-        foreach (var process in Process.GetProcesses())
+        var living = MarkedProcesses.Living(MarkVariable, _directory.FullName);
+        foreach (var id in living)
         {
-            using (process)
+            try
             {
-                if (IsOurs(process.Id)) // a dead one that waits to be reaped has no environment any more
-                {
-                    process.Kill();
-                    any = true;
-                }
+                using var process = Process.GetProcessById(id);
+                process.Kill();
+            }
+            catch (ArgumentException)
+            {
+                // gone meanwhile
             }
         }
 
-        return any;
-    }
-
-    private bool IsOurs(int process)
-    {
-        try
-        {
-            return File.ReadAllText($"/proc/{process}/environ").Split('\0').Contains($"{MarkVariable}={_directory.FullName}");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)
-        {
-            return false; // gone meanwhile, or another user's
-        }
+        return living is not [];
     }
 }

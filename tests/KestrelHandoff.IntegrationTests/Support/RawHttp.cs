@@ -135,7 +135,7 @@ internal sealed class RawHttp : IAsyncDisposable
     private async Task<string> ReadAsync(int length)
     {
         var text = new char[length];
-        var count = await _reader.ReadBlockAsync(text).OrHang();
+        var count = length == 0 ? 0 : await _reader.ReadBlockAsync(text).OrHang(); // of nothing, it would wait for the next answer
         return count == length ? new string(text) : throw new EndOfStreamException($"The answer ended after {count} of {length} bytes.");
     }
 }

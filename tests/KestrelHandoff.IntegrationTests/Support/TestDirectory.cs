@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text;
 
 namespace KestrelHandoff.IntegrationTests.Support;
 
@@ -81,8 +80,7 @@ internal sealed class TestDirectory : IAsyncDisposable
     }
 
     /// <summary>The test's living processes.</summary>
-    public IReadOnlyList<int> Processes() =>
-        [.. Directory.EnumerateDirectories("/proc").Select(System.IO.Path.GetFileName).Where(name => char.IsDigit(name![0])).Where(IsOurs!).Select(int.Parse!)];
+    public IReadOnlyList<int> Processes() => MarkedProcesses.Living(Variable, Path);
 
     public async ValueTask DisposeAsync()
     {
@@ -102,19 +100,6 @@ internal sealed class TestDirectory : IAsyncDisposable
         }
 
         Directory.Delete(Path, recursive: true);
-    }
-
-    private bool IsOurs(string process)
-    {
-        try
-        {
-            // A dead process that waits to be reaped has no environment any more.
-            return System.IO.File.ReadAllText($"/proc/{process}/environ", Encoding.UTF8).Split('\0').Contains($"{Variable}={Path}");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return false; // gone in between, or another user's
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace KestrelHandoff.IntegrationTests.Support;
+namespace KestrelHandoff.TestSupport;
 
 /// <summary>Ports for endpoints that cannot be asked for port 0.</summary>
 internal static class FreePort
