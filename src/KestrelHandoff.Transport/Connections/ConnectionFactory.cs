@@ -86,7 +86,8 @@ internal sealed class ConnectionFactory : IDisposable
 
     private Socket Prepare(Socket socket)
     {
-        if (_noDelay && socket.ProtocolType == ProtocolType.Tcp)
+        // By the family: MPTCP (an inherited listener may be of it) is no protocol that .NET knows, and takes the option like TCP. To either value: one that moved has its predecessor's.
+        if (socket.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
         {
             SetNoDelay(socket);
         }
@@ -94,11 +95,11 @@ internal sealed class ConnectionFactory : IDisposable
         return socket;
     }
 
-    private static void SetNoDelay(Socket socket)
+    private void SetNoDelay(Socket socket)
     {
         try
         {
-            socket.NoDelay = true;
+            socket.NoDelay = _noDelay;
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {

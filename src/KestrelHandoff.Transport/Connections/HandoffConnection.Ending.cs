@@ -112,6 +112,7 @@ internal sealed partial class HandoffConnection
     private void CloseNeedsLock(Exception? reason)
     {
         Unwatch(); // before the shutdown, which would wake the thread that polls to hear of it
+        _ = (LocalEndPoint, RemoteEndPoint); // the application may ask for them yet, and a socket that is closed does not know; a server of HTTP has asked before
         if (reason is not null && !_lane.Settings.FinOnError)
         {
             ConnectionLog.ResetSent(_lane.Logger, this, reason.Message);
@@ -119,7 +120,6 @@ internal sealed partial class HandoffConnection
             return;
         }
 
-        _ = (LocalEndPoint, RemoteEndPoint); // middleware may ask for them yet, and a socket that is closed does not know; a server of HTTP has asked before
         ConnectionLog.FinSent(_lane.Logger, this, _endReason!.Message);
         _lingers = reason is null && (_lane.Registry.IsDraining || Replayed is not null) && !_peerEnded;
 

@@ -29,9 +29,14 @@ internal sealed partial class HandoffConnection
                     break;
                 }
 
-                if (!mayHaveMore || _readSignal.Id == 0) // after the first in any case, which runs where the listener accepts
+                if (_readSignal.Id == 0)
                 {
+                    _readSignal.MustSuspend = true; // the first receive runs where the listener accepts, which has others to accept
                     Watch();
+                    await _readSignal;
+                }
+                else if (!mayHaveMore)
+                {
                     await _readSignal;
                 }
             }

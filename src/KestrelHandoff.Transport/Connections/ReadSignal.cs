@@ -20,7 +20,10 @@ internal sealed class ReadSignal(PipeScheduler scheduler) : ICriticalNotifyCompl
     /// <summary>What a <see cref="SocketPoller"/> watches it by.</summary>
     public ulong Id { get; set; }
 
-    public bool IsCompleted => ReferenceEquals(Volatile.Read(ref _continuation), Given);
+    /// <summary>What waits next goes on elsewhere, even where the signal has been given.</summary>
+    public bool MustSuspend { private get; set; }
+
+    public bool IsCompleted => !MustSuspend && ReferenceEquals(Volatile.Read(ref _continuation), Given);
 
     public ReadSignal GetAwaiter() => this;
 
@@ -31,6 +34,7 @@ internal sealed class ReadSignal(PipeScheduler scheduler) : ICriticalNotifyCompl
 
     public void UnsafeOnCompleted(Action continuation)
     {
+        MustSuspend = false;
         if (Interlocked.CompareExchange(ref _continuation, continuation, null) is not null)
         {
             scheduler.Schedule(Continue, continuation); // given meanwhile

@@ -21,7 +21,7 @@ internal sealed class TransportSettings
     /// <summary>Bytes written but not sent at which writing pauses; <see langword="null"/>: never.</summary>
     public long? MaxWriteBufferSize { get; init; } = 64 * 1024;
 
-    /// <summary>Whether application code runs on the I/O threads. Blocking code then stops all connections.</summary>
+    /// <summary>Whether what the application writes is sent by the thread that writes it, which goes on where it was sent. What it reads comes on the thread pool in any case.</summary>
     public bool UnsafePreferInlineScheduling { get; init; }
 
     /// <summary>Whether an aborted connection ends with FIN; else the peer sees a reset.</summary>

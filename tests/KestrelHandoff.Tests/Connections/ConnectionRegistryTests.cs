@@ -55,6 +55,19 @@ public sealed class ConnectionRegistryTests
         await second.OrHang();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Create_SocketWithAnotherNoDelay_HasThatOfTheSettings(bool noDelay)
+    {
+        using var factory = new ConnectionFactory(new TransportSettings { NoDelay = noDelay }, null, NullLogger.Instance, new ConnectionRegistry());
+        var (client, server) = await ConnectionPair.ConnectAsync();
+        server.NoDelay = !noDelay;
+        await using var connection = factory.Create(server);
+        Assert.Equal(noDelay, connection.Socket.NoDelay);
+        client.Dispose();
+    }
+
     // Connections themselves cannot be compared by asserts: each is a collection of features, most of which are itself.
     private static List<string> Ids(List<HandoffConnection> connections) => [.. connections.Select(static c => c.ConnectionId).Order()];
 }

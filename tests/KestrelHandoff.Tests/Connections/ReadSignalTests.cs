@@ -50,6 +50,21 @@ public sealed class ReadSignalTests
     }
 
     [Fact]
+    public void MustSuspend_SignalGivenBefore_HeIsScheduledOnceAndTheNextWaitIsOver()
+    {
+        _signal.MustSuspend = true;
+        _signal.Give();
+        Assert.False(_signal.IsCompleted);
+        _signal.UnsafeOnCompleted(Continue);
+        Assert.Equal(0, _continued);
+        RunScheduled();
+        Assert.Equal(1, _continued);
+        Take();
+        _signal.Give();
+        Assert.True(_signal.IsCompleted);
+    }
+
+    [Fact]
     public void Give_AfterTheSignalWasTaken_TheNextWaitIsOver()
     {
         _signal.UnsafeOnCompleted(Continue);
