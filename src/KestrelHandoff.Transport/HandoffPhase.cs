@@ -3,7 +3,7 @@ namespace KestrelHandoff;
 /// <summary>Where an instance stands, from its start to its retirement.</summary>
 public enum HandoffPhase
 {
-    /// <summary>The app is starting, with no predecessor.</summary>
+    /// <summary>The app is starting, and has no predecessor that it knows of.</summary>
     Starting,
 
     /// <summary>The app is starting with the listeners of a predecessor, which goes on serving.</summary>
@@ -24,7 +24,7 @@ public enum HandoffPhase
     /// <summary>Serving; the successor answers probe and warm-up requests.</summary>
     Probing,
 
-    /// <summary>Serving; the successor was told to accept and has not confirmed yet.</summary>
+    /// <summary>Serving; the successor was told to accept and has not said yet that it does.</summary>
     Committing,
 
     /// <summary>New connections go to the successor, which is watched; this instance serves those it has and can take everything back.</summary>

@@ -9,8 +9,9 @@ public interface ISocketHandoff
     /// <summary>Where this instance stands.</summary>
     HandoffPhase Phase { get; }
 
-    /// <summary>Completes when this instance serves: at once in a first instance, at the commit in a successor.</summary>
+    /// <summary>Completes when this instance serves: when the app has started in a first instance, at the commit in a successor.</summary>
     /// <remarks>
+    /// Never to be awaited in <c>IHostedService.StartAsync</c>, before whose end no app has started: await it in <c>BackgroundService.ExecuteAsync</c>.
     /// Work in the background (timers, queue consumers) waits for it, and ends at <see cref="Retiring"/>. From the commit to the end of the
     /// probation both instances may do it.
     /// </remarks>

@@ -105,7 +105,7 @@ public sealed class SocketHandoffOptions
     public IList<string> Arguments { get; } = [];
 
     /// <summary>The directory that a launched successor starts in.</summary>
-    /// <value>An existing directory. The default is null: the directory this instance was started in, by the name in <c>$PWD</c> if that names it
+    /// <value>The absolute path of an existing directory. The default is null: the directory this instance was started in, by the name in <c>$PWD</c> if that names it
     /// (shells set it), else by its resolved path: a launcher that does not set it must say here where a <c>current</c> symlink is to be followed.</value>
     public string? WorkingDirectory { get; set; }
 

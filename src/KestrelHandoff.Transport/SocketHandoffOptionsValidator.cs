@@ -12,11 +12,12 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
     /// <summary>Less the name by which a control socket is made: a slash, a dot and four digits.</summary>
     public const int MaxDirectoryBytes = MaxPathBytes - 6;
 
+    public static readonly TimeSpan MaxDrainTimeout = TimeSpan.FromDays(1);
+
     private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan TenMinutes = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan Hour = TimeSpan.FromHours(1);
-    private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
     public ValidateOptionsResult Validate(string? name, SocketHandoffOptions options)
     {
@@ -29,7 +30,7 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
         InRange(options.WarmUpTimeLimit, TimeSpan.Zero, TenMinutes, nameof(options.WarmUpTimeLimit));
         InRange(options.CommitTimeout, Short, TenMinutes, nameof(options.CommitTimeout));
         InRange(options.Probation, TimeSpan.Zero, Hour, nameof(options.Probation));
-        InRange(options.DrainTimeout, TimeSpan.Zero, Day, nameof(options.DrainTimeout));
+        InRange(options.DrainTimeout, TimeSpan.Zero, MaxDrainTimeout, nameof(options.DrainTimeout));
         CheckNumber(options.WarmUpRequests, 0, 100_000, nameof(options.WarmUpRequests));
         CheckNumber(options.MaxFailures, 0, 1000, nameof(options.MaxFailures));
         CheckNumber(options.MaxDraining, 1, 100, nameof(options.MaxDraining));
@@ -47,9 +48,9 @@ internal sealed class SocketHandoffOptionsValidator : IValidateOptions<SocketHan
             result.AddError($"must be a host name without a port, such as 'localhost', but is '{options.ProbeHost}'.", nameof(options.ProbeHost));
         }
 
-        if (options.WorkingDirectory is { } directory && !Directory.Exists(directory))
+        if (options.WorkingDirectory is { } directory && !(Path.IsPathRooted(directory) && Directory.Exists(directory)))
         {
-            result.AddError($"must be an existing directory, but is '{directory}'.", nameof(options.WorkingDirectory));
+            result.AddError($"must be the absolute path of an existing directory, but is '{directory}'.", nameof(options.WorkingDirectory)); // each successor would look for a relative one in its own
         }
 
         if (options.Executable is "")

@@ -67,6 +67,8 @@ public sealed class GenerationsTests
 
         Assert.Equal(HttpStatusCode.OK, (await PostAsync(address, "?force=true")).Status);
         await app.ServingAsync(3);
+        TestLibc.Kill((await app.HearAsync("retiring", 2)).ProcessId, TestLibc.SigUsr2); // as many drain there, too, but what keeps it from handing over is that it has
+        Assert.Matches(@"Process \d+ \(generation 2\) handed over to process \d+", await app.Output.HearAsync("SIGUSR2 started no handoff"));
         await first.DisposeAsync();
         await StatusAsync(address, status => Draining(status) is []);
         await HandOffAsync(app, address, 4);

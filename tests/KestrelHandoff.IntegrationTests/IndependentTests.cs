@@ -35,6 +35,24 @@ public sealed class IndependentTests
         Assert.False(File.Exists(directory.ControlPath));
     }
 
+    /// <summary>Who has started it may mean it to end with its terminal, or its process group; a launched one has nobody who did.</summary>
+    [Fact]
+    public async Task Start_StaysInTheSessionOfWhoStartedIt_ALaunchedOneDoesNot()
+    {
+        await using var directory = new TestDirectory();
+        var first = Start(directory);
+        var client = first.NewClient((await first.ServingAsync(1)).Address);
+        var second = Start(directory);
+        await second.ServingAsync(2);
+        Assert.Equal(0, await first.ExitCodeAsync());
+        Assert.Equal(TestLibc.SessionOf(Environment.ProcessId), TestLibc.SessionOf(second.ProcessId));
+
+        await client.HandOffAsync();
+
+        var third = (await second.ServingAsync(3)).ProcessId;
+        Assert.Equal(third, TestLibc.SessionOf(third));
+    }
+
     [Fact]
     public async Task Start_TwoAtOnce_OneServesAndTheOtherLeaves()
     {

@@ -22,6 +22,9 @@ internal static partial class TestLibc
         }
     }
 
+    [LibraryImport("libc", EntryPoint = "getsid")]
+    public static partial int SessionOf(int process);
+
     /// <summary>Kills a process; when this returns it does nothing more.</summary>
     public static async Task KillAsync(int process)
     {

@@ -11,9 +11,6 @@ namespace KestrelHandoff.Transport.Control;
 /// </summary>
 internal sealed class ControlChannel(Socket socket) : IDisposable
 {
-    /// <summary>How long the words of a refusal may be, in characters: a message has a limit, and they may quote the peer.</summary>
-    private const int MaxDetail = 4096;
-
     private bool _isTorn; // a message was begun and not sent to its end: what followed would be taken for the rest of it
     private readonly SemaphoreSlim _sending = new(1); // a message may take several sends; never disposed, for it has no handle
 
@@ -88,7 +85,7 @@ internal sealed class ControlChannel(Socket socket) : IDisposable
     /// <summary>Tells the peer why it is over, if it still listens; what goes wrong with that changes nothing.</summary>
     public async Task RefuseAsync(Exception reason, Deadlines deadlines, Guid? chain = null)
     {
-        var detail = reason.Message.Length <= MaxDetail ? reason.Message : reason.Message[..MaxDetail];
+        var detail = ControlProtocol.Shorten(reason.Message);
         ControlMessage last = reason is ControlException refused ? new Refuse(refused.Reason, detail) { Chain = chain } : new Abort(detail);
         try
         {

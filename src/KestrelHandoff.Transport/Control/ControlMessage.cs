@@ -91,7 +91,11 @@ internal sealed record Commit : ControlMessage;
 internal sealed record Accepting : ControlMessage;
 
 /// <summary>Predecessor → successor, during the probation: are you well?</summary>
-internal sealed record Check : ControlMessage;
+internal sealed record Check : ControlMessage
+{
+    /// <summary>How long the predecessor waits for the answer: its limit may be another than that of a new release.</summary>
+    public int? WithinMs { get; init; }
+}
 
 /// <summary>Successor → predecessor: what is wrong with me, if anything is, and how many connections I have.</summary>
 internal sealed record Checked(int Connections) : ControlMessage
@@ -100,10 +104,18 @@ internal sealed record Checked(int Connections) : ControlMessage
 }
 
 /// <summary>Predecessor → successor, after Commit: I accept again; give back what you have accepted, by Migrate, and leave.</summary>
-internal sealed record RollBack(string Detail) : ControlMessage;
+internal sealed record RollBack(string Detail) : ControlMessage
+{
+    /// <summary>How long the predecessor waits for RolledBack.</summary>
+    public int? WithinMs { get; init; }
+}
 
 /// <summary>Successor → predecessor: what could be given back at once is with you. The rest follows, or ends here.</summary>
-internal sealed record RolledBack(int Connections) : ControlMessage;
+internal sealed record RolledBack(int Connections) : ControlMessage
+{
+    /// <summary>How long the successor drains: by its own limit, which may be another than the predecessor's.</summary>
+    public long? DrainMs { get; init; }
+}
 
 /// <summary>
 /// Predecessor → successor: my gates are shut; you are the serving instance. With the listener of the control socket at

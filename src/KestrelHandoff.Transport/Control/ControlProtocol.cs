@@ -13,6 +13,11 @@ internal static class ControlProtocol
     /// <summary>The longest message, in bytes.</summary>
     public const int MaxMessageLength = 1 << 20;
 
+    /// <summary>The most of a detail that is sent, in characters: it is an exception's message, and may be of any length.</summary>
+    private const int MaxDetailLength = 4096;
+
+    public static string Shorten(string detail) => detail.Length <= MaxDetailLength ? detail : detail[..MaxDetailLength];
+
     /// <summary>The reasons of <see cref="Refuse"/>.</summary>
     public static class Reasons
     {

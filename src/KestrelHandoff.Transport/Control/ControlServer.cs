@@ -14,6 +14,9 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
     /// <summary>How often the path is looked at: cleaners of temporary directories delete sockets that have not been touched for days.</summary>
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(10);
 
+    /// <summary>Where another instance answered at the path: it logs each look.</summary>
+    private static readonly TimeSpan LookAtAnother = TimeSpan.FromMinutes(10);
+
     private ControlSocket? _socket;
     private Func<Greeting, Task>? _greet;
     private CancellationTokenSource? _stop;
@@ -66,10 +69,11 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
             using var wake = CancellationTokenSource.CreateLinkedTokenSource(stop);
             var accepting = socket.AcceptAsync(wake.Token);
             ControlSocket? restored = null;
-            while (restored is null && await Task.WhenAny(accepting, Task.Delay(Look, time, wake.Token)) != accepting && !stop.IsCancellationRequested)
+            var pause = Look;
+            while (restored is null && await Task.WhenAny(accepting, Task.Delay(pause, time, wake.Token)) != accepting && !stop.IsCancellationRequested)
             {
                 // The same accept from look to look: the runtime would keep each one that is cancelled until somebody connects.
-                restored = File.Exists(socket.Path) ? null : Restore(socket.Path);
+                (restored, pause) = socket.Listener.HasOwnedFile ? (null, Look) : await RestoreAsync(socket.Path, stop);
             }
 
             await wake.CancelAsync();
@@ -95,20 +99,44 @@ internal sealed class ControlServer(Deadlines deadlines, TimeProvider time, ILog
         }
     }
 
-    /// <summary>Somebody has deleted the path: no successor would find this instance.</summary>
-    /// <returns>The new one; null if it cannot be made now.</returns>
-    private ControlSocket? Restore(string path)
+    /// <summary>Somebody has deleted the path, or put a socket of his own there: no successor would find this instance.</summary>
+    /// <returns>The new one; null if it cannot be made now, and when to look again.</returns>
+    private async Task<(ControlSocket? Restored, TimeSpan Pause)> RestoreAsync(string path, CancellationToken stop)
     {
         try
         {
+            if (await IsAnsweredAsync(path, stop))
+            {
+                Log.ControlTaken(logger, path);
+                return (null, LookAtAnother);
+            }
+
             var restored = ControlSocket.Bind(path);
             Log.ControlRestored(logger, path);
-            return restored;
+            return (restored, Look);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or HandoffException)
         {
             Log.NoControlSocket(logger, path, e);
-            return null;
+        }
+        catch (OperationCanceledException)
+        {
+            // stopped
+        }
+
+        return (null, Look);
+    }
+
+    private async Task<bool> IsAnsweredAsync(string path, CancellationToken stop)
+    {
+        try
+        {
+            using var other = await deadlines.ConnectAsync(path, stop);
+            return true;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionRefused or SocketError.AddressNotAvailable)
+        {
+            return false;
         }
     }
 

@@ -97,6 +97,12 @@ internal sealed class ControlSocket : IDisposable
     public static ControlSocket Adopt(string path, SafeSocketHandle received)
     {
         var listener = ListenerDescriptor.Adopt("control", received);
+        if (listener.LocalEndPoint is not UnixDomainSocketEndPoint)
+        {
+            listener.Dispose();
+            throw new InvalidDataException("The descriptor sent as the control socket is not a Unix socket.");
+        }
+
         listener.OwnedPath = path;
         return new ControlSocket(path, listener);
     }

@@ -31,7 +31,7 @@ internal sealed class Admission(IOptions<SocketHandoffOptions> options, Instance
         }
     }
 
-    /// <param name="build">What would be launched; null for a successor that launches itself.</param>
+    /// <param name="build">What would be launched, or what an independent successor says it is; null if it does not say.</param>
     /// <exception cref="HandoffException">Too much has failed, or drains.</exception>
     public void Check(string? build)
     {

@@ -13,7 +13,7 @@ internal enum HandoffStep
     /// <summary>From the launch to the successor's Hello.</summary>
     Launch,
 
-    /// <summary>Connect, Hello, Welcome, Offer, Confirm: what a live peer does at once.</summary>
+    /// <summary>All else, which a live peer does at once: Connect, Hello, Welcome, Offer, Check, RollBack, Confirm, Migrate, Draining, and what answers them.</summary>
     Exchange,
 
     /// <summary>From the last Offer to Ready.</summary>
@@ -68,8 +68,15 @@ internal sealed class Deadlines
         token => _connect.ExecuteAsync(async stop => await ControlSocket.ConnectAsync(path, stop), token).AsTask(),
         cancellationToken);
 
-    /// <summary>Half of a step's time: who must answer within it takes no longer himself.</summary>
-    public Task HalfOf(HandoffStep step, CancellationToken cancellationToken) => Task.Delay(_steps[step].Limit / 2, _time, cancellationToken);
+    /// <summary>Half of the time that an exchange has: who must answer within it takes no longer himself.</summary>
+    /// <param name="withinMs">How long the peer says that it waits: its limit may be shorter.</param>
+    /// <param name="cancellationToken">Ends it early.</param>
+    public Task HalfOfExchange(int? withinMs, CancellationToken cancellationToken)
+    {
+        var own = _steps[HandoffStep.Exchange].Limit;
+        var peers = withinMs is >= 0 and var ms ? TimeSpan.FromMilliseconds(ms) : own;
+        return Task.Delay((own < peers ? own : peers) / 2, _time, cancellationToken);
+    }
 
     public async Task<T> RunAsync<T>(HandoffStep step, string what, Func<CancellationToken, Task<T>> action, CancellationToken cancellationToken)
     {

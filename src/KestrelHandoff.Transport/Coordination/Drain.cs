@@ -89,8 +89,8 @@ internal sealed class Drain(
         do
         {
             await connections.WhenEmpty();
-            await migration.WhenSettledAsync(CancellationToken.None);
             await lineage.WhenNone(); // what those before this one still give away goes through here
+            await migration.WhenSettledAsync(CancellationToken.None);
         }
         while (connections.Count > 0); // what the successor could not take is served here again
     }

@@ -28,6 +28,9 @@ internal sealed class HandoffCoordinator(
     /// <summary>The current or last handoff, as far as it has come.</summary>
     public HandoffReport? LastReport => _handoff?.Report;
 
+    /// <summary>Serving: one that connects while a successor is being launched is another, and takes nothing from under that.</summary>
+    private bool IsFree => state is { IsConfirmed: true, Current.Phase: HandoffPhase.Serving };
+
     /// <summary>Hands off to a successor launched here.</summary>
     /// <param name="preferredListener">The listener the request came in by; the successor is probed there first.</param>
     /// <param name="force">As in <see cref="ISocketHandoff.HandOffAsync"/>.</param>
@@ -98,7 +101,14 @@ internal sealed class HandoffCoordinator(
     {
         if (!force)
         {
-            admission.Check(build);
+            try
+            {
+                admission.Check(build);
+            }
+            catch (HandoffException) when (!IsFree)
+            {
+                throw admission.Busy(_handoff); // which of the two is in the way for longer
+            }
         }
 
         // Before the move: from there to the end of RunAsync nothing may fail without a move back.
@@ -110,8 +120,7 @@ internal sealed class HandoffCoordinator(
                 throw new HandoffException(HandoffFailure.Stopped, $"Process {Environment.ProcessId} (generation {state.Generation}) is stopping.");
             }
 
-            // Serving: one that connects while a successor is being launched is another, and takes nothing from under that.
-            if (state is { IsConfirmed: true, Current.Phase: HandoffPhase.Serving } && state.TryMove(signal))
+            if (IsFree && state.TryMove(signal))
             {
                 return _handoff = handoff;
             }

@@ -46,6 +46,7 @@ internal sealed class HandoffLifecycle(
         LoadAhead();
         var path = Take(LaunchPlan.SocketVariable) ?? options.Value.ControlSocketPath;
         var token = Take(LaunchPlan.TokenVariable);
+        successor.IsLaunched = token is not null;
         successor.Priority = Take(LaunchPlan.PriorityVariable);
         var own = options.Value.ControlSocketPath;
         using var alone = own is null ? null : await LockAsync(own, cancellationToken);
@@ -202,7 +203,7 @@ internal sealed class HandoffLifecycle(
             if (state.Current.Phase == HandoffPhase.Serving)
             {
                 Log.MustLeave(logger, reason.Message);
-                await withdrawal.RunAsync((reason as RolledBackException)?.Line, _stopping.Token); // which stops the app in the end
+                await withdrawal.RunAsync(reason as RolledBackException, _stopping.Token); // which stops the app in the end
                 return;
             }
         }

@@ -16,6 +16,8 @@ internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Dea
 
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
 
+    private int WithinMs { get; } = (int)options.Value.ExchangeTimeout.TotalMilliseconds;
+
     /// <summary>Returns when the successor has passed.</summary>
     /// <param name="handoff">Learns how many connections the successor has.</param>
     /// <param name="greeting">The successor.</param>
@@ -64,7 +66,7 @@ internal sealed class ProbationWatch(IOptions<SocketHandoffOptions> options, Dea
 
         if (!answer.IsCompleted)
         {
-            await deadlines.RunAsync(HandoffStep.Exchange, "Sending Check", token => channel.SendAsync(new Check(), token), CancellationToken.None);
+            await deadlines.RunAsync(HandoffStep.Exchange, "Sending Check", token => channel.SendAsync(new Check { WithinMs = WithinMs }, token), CancellationToken.None);
         }
 
         var (said, _) = await deadlines.ExpectAsync<Checked>(token => answer.WaitAsync(token), HandoffStep.Exchange, CancellationToken.None);

@@ -23,39 +23,49 @@ internal sealed class Recall(
     /// <exception cref="Exception">It is gone, or does not do as it is told.</exception>
     public async Task BeginAsync(Handoff handoff, Greeting greeting, Exception reason)
     {
-        await deadlines.RunAsync(
-            HandoffStep.Exchange, "Sending RollBack", token => greeting.Channel.SendAsync(new RollBack(reason.Message), token), CancellationToken.None);
+        var rollBack = new RollBack(ControlProtocol.Shorten(reason.Message)) { WithinMs = (int)options.Value.ExchangeTimeout.TotalMilliseconds };
+        await deadlines.RunAsync(HandoffStep.Exchange, "Sending RollBack", token => greeting.Channel.SendAsync(rollBack, token), CancellationToken.None);
         var member = lineage.Add(greeting.Hello.ProcessId, handoff.Report.Predecessor.Generation + 1);
         try
         {
-            await deadlines.RunAsync(
+            var end = await deadlines.RunAsync(
                 HandoffStep.Exchange,
                 "The peer's RolledBack",
                 async token =>
                 {
-                    while (await NextAsync(greeting.Channel, member, token) is { } count)
+                    while (true)
                     {
+                        var (count, rolledBack) = await NextAsync(greeting.Channel, member, token);
                         handoff.Returned += count;
+                        if (rolledBack is not null)
+                        {
+                            return rolledBack;
+                        }
                     }
                 },
                 CancellationToken.None);
 
-            _ = FinishAsync(handoff, greeting.Channel, member);
+            _ = FinishAsync(handoff, greeting.Channel, member, DrainOf(end));
         }
         catch
         {
-            lineage.Remove(member, hasRetired: false); // it is killed
+            lineage.Remove(member, hasRetired: false); // it is killed; one that was not launched here serves what it has
             throw;
         }
     }
 
+    /// <summary>By its own settings, where it says so.</summary>
+    private TimeSpan DrainOf(RolledBack successor) => successor.DrainMs is { } ms
+        ? TimeSpan.FromMilliseconds(Math.Clamp(ms, 0, (long)SocketHandoffOptionsValidator.MaxDrainTimeout.TotalMilliseconds))
+        : options.Value.DrainTimeout;
+
     /// <summary>Takes what else comes, while the successor drains.</summary>
-    private async Task FinishAsync(Handoff handoff, ControlChannel channel, Lineage.Member member)
+    private async Task FinishAsync(Handoff handoff, ControlChannel channel, Lineage.Member member, TimeSpan drain)
     {
         var hasRetired = true;
         try
         {
-            using var limit = new CancellationTokenSource(options.Value.DrainTimeout + HostShutdown + options.Value.ExchangeTimeout, time);
+            using var limit = new CancellationTokenSource(drain + HostShutdown + options.Value.ExchangeTimeout, time);
             using var end = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _stopping.Token);
             while (true)
             {
@@ -96,23 +106,22 @@ internal sealed class Recall(
     }
 
     /// <summary>Takes the connections of the next message.</summary>
-    /// <returns>How many; null: those that could come at once have come.</returns>
-    private async Task<int?> NextAsync(ControlChannel channel, Lineage.Member member, CancellationToken cancellationToken)
+    /// <returns>How many; and the word that those that could come at once have come.</returns>
+    private async Task<(int Count, RolledBack? End)> NextAsync(ControlChannel channel, Lineage.Member member, CancellationToken cancellationToken)
     {
         using var received = await channel.ReceiveAsync(cancellationToken)
             ?? throw new EndOfStreamException("The successor closed the control connection.");
         switch (received.Message)
         {
             case Migrate migrate:
-                return await arrivals.TakeAsync(
-                    migrate, received.Descriptors, isReturn: true, answer => channel.SendAsync(answer, cancellationToken));
-            case RolledBack:
-                return null;
+                return (await arrivals.TakeAsync(migrate, received.Descriptors, isReturn: true, answer => channel.SendAsync(answer, cancellationToken)), null);
+            case RolledBack rolledBack:
+                return (0, rolledBack);
             case Draining draining:
                 lineage.Update(member, draining.Instances);
-                return 0;
+                return (0, null);
             case Checked or Accepting or Confirmed or Abort:
-                return 0; // said before it had heard
+                return (0, null); // said before it had heard
             default:
                 throw new ControlException(
                     ControlProtocol.Reasons.UnexpectedMessage, $"{received.Message.GetType().Name} came where Migrate or RolledBack was expected.");

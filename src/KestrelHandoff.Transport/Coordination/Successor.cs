@@ -35,6 +35,9 @@ internal sealed class Successor(
     private bool _hasAskedToLeave;
     private DescriptorHandle[] _streams = [];
 
+    /// <summary>By its predecessor.</summary>
+    public bool IsLaunched { get; set; }
+
     /// <summary>The priority to take at the commit; null if this instance started with its own.</summary>
     public string? Priority { get; set; }
 
@@ -150,7 +153,7 @@ internal sealed class Successor(
                 StandardStreams.Replace(output, error);
             }
         }
-        catch (IOException e) when (isAlone)
+        catch (Exception e) when (isAlone && e is IOException or SocketException)
         {
             Log.NotSettled(logger, e); // EMFILE: both look into /proc
         }
@@ -161,7 +164,12 @@ internal sealed class Successor(
 
         // Out of the predecessor's session: a terminal that closes with it must not end this instance.
         // It fails only where this instance leads a group already, and then it has nothing to leave.
-        _ = Libc.NewSession();
+        // One that was not launched by a predecessor is in the session of who started it, and means to end with that.
+        if (IsLaunched)
+        {
+            _ = Libc.NewSession();
+        }
+
         listeners.CloseUnclaimed();
     }
 
@@ -182,8 +190,8 @@ internal sealed class Successor(
                     Activate(isAlone: false);
                     await _line!.AnswerAsync(new Accepting(), cancellationToken);
                     break;
-                case Check:
-                    await _line!.AnswerAsync(await health.ExamineAsync(cancellationToken), cancellationToken);
+                case Check check:
+                    await _line!.AnswerAsync(await health.ExamineAsync(check, cancellationToken), cancellationToken);
                     break;
                 case Confirm when _mustLeave.Task.IsCompleted:
                     break; // it had not heard that when it said so; now it takes everything back
@@ -244,7 +252,7 @@ internal sealed class Successor(
     {
         if (message is RollBack rollBack)
         {
-            throw new RolledBackException(_line!, rollBack.Detail);
+            throw new RolledBackException(_line!, rollBack);
         }
 
         if (message is Abort or Refuse)

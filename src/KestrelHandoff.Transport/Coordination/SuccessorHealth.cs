@@ -38,7 +38,7 @@ internal sealed class SuccessorHealth(ConnectionRegistry registry, Deadlines dea
     }
 
     /// <summary>The answer to Check.</summary>
-    public async Task<Checked> ExamineAsync(CancellationToken cancellationToken)
+    public async Task<Checked> ExamineAsync(Check check, CancellationToken cancellationToken)
     {
         if (readiness is null)
         {
@@ -47,9 +47,9 @@ internal sealed class SuccessorHealth(ConnectionRegistry registry, Deadlines dea
 
         // A predecessor that gets no answer in time takes this instance for dead, and kills it with its clients.
         var fault = FindFaultAsync(readiness, cancellationToken);
-        return await Task.WhenAny(fault, deadlines.HalfOf(HandoffStep.Exchange, cancellationToken)) == fault
-            ? new(registry.Count) { Fault = await fault }
-            : new(registry.Count) { Fault = "its health checks take too long (SocketHandoff:ExchangeTimeout)." };
+        return await Task.WhenAny(fault, deadlines.HalfOfExchange(check.WithinMs, cancellationToken)) == fault
+            ? new(registry.Count) { Fault = await fault is { } words ? ControlProtocol.Shorten(words) : null }
+            : new(registry.Count) { Fault = "its health checks take longer than half of SocketHandoff:ExchangeTimeout, the shorter one of the two instances." };
     }
 
     private static async Task<string?> FindFaultAsync(IReadiness readiness, CancellationToken cancellationToken)

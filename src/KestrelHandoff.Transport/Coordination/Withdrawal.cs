@@ -2,16 +2,17 @@ using KestrelHandoff.Transport.Control;
 using KestrelHandoff.Transport.Diagnostics;
 using KestrelHandoff.Transport.Listeners;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace KestrelHandoff.Transport.Coordination;
 
 /// <summary>A successor that serves already and must not: accepts no more, gives back what it has accepted, and leaves as a predecessor does.</summary>
 internal sealed class Withdrawal(
-    InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines, ILogger<Withdrawal> logger)
+    IOptions<SocketHandoffOptions> options, InstanceState state, ListenerTable listeners, Migration migration, Drain drain, Deadlines deadlines, ILogger<Withdrawal> logger)
 {
-    /// <param name="line">To the predecessor; null if there is none any more: what was accepted is served here to its end.</param>
+    /// <param name="rollBack">What the predecessor says; null if there is none any more: what was accepted is served here to its end.</param>
     /// <param name="cancellationToken">The host stops.</param>
-    public async Task RunAsync(LifeLine? line, CancellationToken cancellationToken)
+    public async Task RunAsync(RolledBackException? rollBack, CancellationToken cancellationToken)
     {
         var names = listeners.Listeners
             .Where(listener => listener.Descriptor.AdoptedFrom is not null)
@@ -20,7 +21,7 @@ internal sealed class Withdrawal(
         await listeners.ReleaseAsync(names.Keys.ToHashSet());
         drain.Prepare();
         state.Move(HandoffSignal.RolledBack);
-        if (line is null)
+        if (rollBack is not { Line: var line })
         {
             migration.Forgo();
             drain.Begin(tellAsync: null);
@@ -33,9 +34,10 @@ internal sealed class Withdrawal(
                 (migrate, descriptors, stop) => deadlines.RunAsync(
                     HandoffStep.Exchange, "Sending Migrate", token => line.SendAsync(migrate, descriptors, token), stop),
                 token => ReadAnswerAsync(line, token)), names);
-            await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), deadlines.HalfOf(HandoffStep.Exchange, cancellationToken));
+            await Task.WhenAny(migration.WhenSettledAsync(CancellationToken.None), deadlines.HalfOfExchange(rollBack.WithinMs, cancellationToken));
+            var rolledBack = new RolledBack(migration.Count) { DrainMs = (long)options.Value.DrainTimeout.TotalMilliseconds };
             await deadlines.RunAsync(
-                HandoffStep.Exchange, "Sending RolledBack", token => line.AnswerAsync(new RolledBack(migration.Count), token), CancellationToken.None); // else we are killed
+                HandoffStep.Exchange, "Sending RolledBack", token => line.AnswerAsync(rolledBack, token), CancellationToken.None); // else we are killed
         }
         catch (Exception e)
         {

@@ -115,7 +115,10 @@ internal static partial class Log
     [LoggerMessage(302, LogLevel.Error, "The control socket {Path} cannot be had; no successor will find this instance there. It goes on serving.")]
     public static partial void NoControlSocket(ILogger logger, string path, Exception exception);
 
-    [LoggerMessage(303, LogLevel.Warning, "The control socket {Path} was deleted; made again.")]
+    [LoggerMessage(304, LogLevel.Error, "Another instance answers at the control socket {Path}: successors find that one. This one goes on serving.")]
+    public static partial void ControlTaken(ILogger logger, string path);
+
+    [LoggerMessage(303, LogLevel.Warning, "The control socket {Path} was deleted or replaced; made again.")]
     public static partial void ControlRestored(ILogger logger, string path);
 
     // 4xx: listeners

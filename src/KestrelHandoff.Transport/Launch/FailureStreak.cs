@@ -17,7 +17,7 @@ internal sealed class FailureStreak(IOptions<SocketHandoffOptions> options, Time
     private string _detail = "";
 
     /// <exception cref="HandoffException">This build has failed too often.</exception>
-    public void Check(string? build)
+    public void Check(string build)
     {
         lock (_sync)
         {
@@ -33,7 +33,7 @@ internal sealed class FailureStreak(IOptions<SocketHandoffOptions> options, Time
         }
     }
 
-    public void Add(string? build, string detail)
+    public void Add(string build, string detail)
     {
         lock (_sync)
         {

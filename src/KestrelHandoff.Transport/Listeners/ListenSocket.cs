@@ -90,10 +90,18 @@ internal static class ListenSocket
         // Not Socket.Bind: it would remember the path and delete it with the Socket (see Binders).
         var address = endPoint.Serialize();
         Libc.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size]);
-        socket.Listen(settings.Backlog);
-        var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
-        descriptor.OwnedPath = descriptor.Path;
-        return descriptor;
+        try
+        {
+            socket.Listen(settings.Backlog);
+            var descriptor = ListenerDescriptor.Bound(name, Libc.Duplicate(socket.SafeHandle));
+            descriptor.OwnedPath = descriptor.Path;
+            return descriptor;
+        }
+        catch when (ListenerDescriptor.PathOf(endPoint) is { } path)
+        {
+            File.Delete(path); // else nobody could bind it any more
+            throw;
+        }
     }
 
     private static ListenerDescriptor BindHandle(FileHandleEndPoint endPoint, string name, TransportSettings settings)

@@ -8,6 +8,8 @@ namespace KestrelHandoff.Transport.Listeners;
 /// <summary>The one owner of a listening descriptor. Sockets over it never own it: closing one of them must not touch what the other instance listens on.</summary>
 internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
 {
+    private FileIdentity? _owned;
+
     private ListenerDescriptor(nint descriptor, string name)
         : base(ownsHandle: true)
     {
@@ -29,11 +31,21 @@ internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
     /// <summary>The path becomes this instance's with the confirmation.</summary>
     public bool InheritsPath { get; private init; }
 
-    /// <summary>The file that goes when this instance closes the listener. Exactly one instance has it; it moves with the confirmation.</summary>
-    public string? OwnedPath { get; set; }
+    /// <summary>The file that goes when this instance closes the listener, if it is still the one that was there. Exactly one instance has it; it moves with the confirmation.</summary>
+    public string? OwnedPath
+    {
+        get;
+        set => (field, _owned) = (value, value is null ? null : Libc.IdentityOf(value));
+    }
+
+    /// <summary>Nobody has deleted the file, or put another in its place.</summary>
+    public bool HasOwnedFile => OwnedPath is { } path && _owned is not null && Libc.IdentityOf(path) == _owned;
 
     /// <summary>The file that the listener is bound to, whoever owns it; null for IP and abstract addresses.</summary>
-    public string? Path => LocalEndPoint is UnixDomainSocketEndPoint unix && unix.ToString() is ['/' or not ('@' or '\0'), ..] path ? path : null;
+    public string? Path => PathOf(LocalEndPoint);
+
+    /// <summary>The file that a listener is bound to by this address.</summary>
+    public static string? PathOf(EndPoint endPoint) => endPoint is UnixDomainSocketEndPoint unix && unix.ToString() is [not ('@' or '\0'), ..] path ? path : null;
 
     /// <summary>Takes a descriptor of our own copy of a socket that was bound here.</summary>
     public static ListenerDescriptor Bound(string name, nint descriptor) => new(descriptor, name);
@@ -66,9 +78,9 @@ internal sealed class ListenerDescriptor : SafeHandleMinusOneIsInvalid
     {
         try
         {
-            if (OwnedPath is { } path)
+            if (HasOwnedFile)
             {
-                File.Delete(path);
+                File.Delete(OwnedPath!);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

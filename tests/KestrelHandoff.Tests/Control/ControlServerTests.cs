@@ -42,6 +42,36 @@ public sealed class ControlServerTests : IAsyncDisposable
         await AssertServesAsync();
     }
 
+    /// <summary>An instance that was started while the path was missing found nobody, made its own, and was killed.</summary>
+    [Fact]
+    public async Task Path_IsOfOneThatHasDied_IsMadeAgain()
+    {
+        using (var other = ControlSocket.Bind(_directory["c"]))
+        {
+            other.Listener.OwnedPath = null; // a killed process deletes nothing
+        }
+
+        await _time.PassAsync(TimeSpan.FromSeconds(10));
+        await _logger.NextAsync(303);
+        await AssertServesAsync();
+    }
+
+    [Fact]
+    public async Task Path_IsOfOneThatLives_IsLeftToIt()
+    {
+        using (ControlSocket.Bind(_directory["c"]))
+        {
+            await _time.PassAsync(TimeSpan.FromSeconds(10));
+            await _logger.NextAsync(304);
+            await _time.PassAsync(TimeSpan.FromMinutes(10)); // not as often as where it could do something
+            await _logger.NextAsync(304);
+            await _server.DisposeAsync().OrHang();
+            Assert.True(File.Exists(_directory["c"]));
+        }
+
+        Assert.False(File.Exists(_directory["c"]));
+    }
+
     [Theory]
     [InlineData(1, 1)]
     [InlineData(7, 1)]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.Sockets;
 using KestrelHandoff.Tests.Descriptors;
 using KestrelHandoff.Tests.Support;
@@ -151,6 +152,16 @@ public sealed class ControlSocketTests : IDisposable
         successor.Dispose();
         Assert.False(File.Exists(SocketPath));
         waiting.Dispose();
+    }
+
+    [Fact]
+    public void Adopt_SocketOfAnotherFamily_IsRefused()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var refused = Assert.Throws<InvalidDataException>(() => ControlSocket.Adopt(SocketPath, new SafeSocketHandle(Libc.Duplicate(listener.SafeHandle), ownsHandle: true)));
+        Assert.Contains("not a Unix socket", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -139,6 +139,11 @@ public sealed class SocketHandoffOptionsValidatorTests
     public void Validate_WorkingDirectoryThatIsNotThere_NamesOptionAndValue() => AssertFault(
         Faults(options => options.WorkingDirectory = "/nowhere/at/all"), nameof(SocketHandoffOptions.WorkingDirectory), "'/nowhere/at/all'");
 
+    /// <summary>It is there now, but each successor would look for it in the directory it starts in.</summary>
+    [Fact]
+    public void Validate_RelativeWorkingDirectory_NamesOptionAndValue() => AssertFault(
+        Faults(options => options.WorkingDirectory = "."), nameof(SocketHandoffOptions.WorkingDirectory), "absolute path", "'.'");
+
     [Fact]
     public void Validate_ArgumentsWithoutExecutable_NamesTheFirst() =>
         AssertFault(Faults(options => options.Arguments.Add("--fast")), nameof(SocketHandoffOptions.Arguments), "'--fast'");

@@ -223,18 +223,23 @@ public sealed class SuccessorTests : IDisposable
         Assert.Contains("SocketHandoff:ReadyTimeout", late.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task StandBy_HealthChecksTakeTooLongOnProbation_SaysSoInTime()
+    /// <summary>The predecessor's limit may be shorter than this release's own, or longer.</summary>
+    [Theory]
+    [InlineData(null, 2500)]
+    [InlineData(1000, 500)]
+    [InlineData(60_000, 2500)]
+    [InlineData(-1, 2500)]
+    public async Task StandBy_HealthChecksTakeTooLongOnProbation_SaysSoInTime(int? withinMs, int saidAfterMs)
     {
         var time = new ShiftingTime();
         var successor = MakeSuccessor(new SlowToExamine(), time);
         await JoinAsync(successor);
-        await SayAsync(new Commit(), new Check());
+        await SayAsync(new Commit(), new Check { WithinMs = withinMs });
         _ = successor.StandByAsync(Cancel);
         Assert.Equal(["ready", "accepting"], await HeardAsync(2));
-        await time.PassAsync(new SocketHandoffOptions().ExchangeTimeout / 2);
+        await time.PassAsync(TimeSpan.FromMilliseconds(saidAfterMs));
         using var answer = await _predecessor.ReceiveAsync(Cancel).OrHang();
-        Assert.Contains("take too long", Assert.IsType<Checked>(answer!.Message).Fault, StringComparison.Ordinal);
+        Assert.Contains("take longer than half of SocketHandoff:ExchangeTimeout", Assert.IsType<Checked>(answer!.Message).Fault, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -259,7 +264,9 @@ public sealed class SuccessorTests : IDisposable
         _ = successor.StandByAsync(Cancel);
         Assert.Equal(["ready", "accepting"], await HeardAsync(2));
         using var answer = await _predecessor.ReceiveAsync(Cancel).OrHang();
-        Assert.Equal("its health checks cannot be asked: no database", Assert.IsType<Checked>(answer!.Message).Fault);
+        var fault = Assert.IsType<Checked>(answer!.Message).Fault!;
+        Assert.StartsWith("its health checks cannot be asked: no database", fault, StringComparison.Ordinal);
+        Assert.Equal(4096, fault.Length); // a message that is too long could not be sent
     }
 
     [Fact]
@@ -375,7 +382,7 @@ public sealed class SuccessorTests : IDisposable
     {
         public Task WaitAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-        public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => throw new OperationCanceledException("no database");
+        public Task<string?> FindFaultAsync(CancellationToken cancellationToken) => throw new OperationCanceledException("no database" + new string('.', ControlProtocol.MaxMessageLength));
 
         public string? SchemeOf(System.Net.EndPoint endPoint) => null;
     }

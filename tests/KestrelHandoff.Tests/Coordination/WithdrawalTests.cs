@@ -20,10 +20,11 @@ public sealed class WithdrawalTests : IAsyncDisposable
         _services.GetRequiredService<InstanceState>().Move(HandoffSignal.NoPredecessor);
 
         await _services.GetRequiredService<Withdrawal>()
-            .RunAsync(new LifeLine(_pair.Successor, [], NullLogger.Instance), new CancellationToken(canceled: true)).OrHang();
+            .RunAsync(new(new LifeLine(_pair.Successor, [], NullLogger.Instance), new RollBack("sick")), new CancellationToken(canceled: true)).OrHang();
 
         using var heard = await _pair.Predecessor.ReceiveAsync(Cancel).OrHang();
-        Assert.Equal(0, Assert.IsType<RolledBack>(heard!.Message).Connections);
+        var said = Assert.IsType<RolledBack>(heard!.Message);
+        Assert.Equal((0, 30_000), (said.Connections, said.DrainMs));
     }
 
     public async ValueTask DisposeAsync()
