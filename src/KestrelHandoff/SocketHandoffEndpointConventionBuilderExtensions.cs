@@ -13,7 +13,7 @@ public static class SocketHandoffEndpointConventionBuilderExtensions
     /// The handler here sees <c>RequestAborted</c> cancelled and its pending receive end with <see cref="OperationCanceledException"/>, or
     /// <see cref="System.Net.WebSockets.WebSocketException"/> with <c>KeepAliveTimeout</c>. The connection moves when it has ended: one that does not heed either holds its client up. A
     /// message whose send has completed reaches the client before any of the successor's; a send that throws has sent nothing. What the
-    /// handler must remember it leaves as the state of <see cref="KestrelHandoff.IConnectionHandoffFeature"/>. A connection stays and drains
+    /// handler must remember it leaves as the state of <see cref="KestrelHandoff.IConnectionHandoffFeature"/>. A stream of events must leave its position there, too: the original request has the <c>Last-Event-ID</c> it came with. A connection stays and drains
     /// while a message is half sent or half received, while no receive is pending, under TLS, over HTTP/2, after a request with a body, on a connection with items or a preamble (PROXY protocol) of middleware, and with compression that keeps its context
     /// (<c>WebSocketAcceptContext.DangerousEnableCompression</c> without <c>DisableServerContextTakeover</c> and the client's likewise). A stream
     /// of events also stays if its request has no <c>Accept: text/event-stream</c>, or its answer a length or a <c>Content-Encoding</c>.

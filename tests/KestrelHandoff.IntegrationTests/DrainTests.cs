@@ -33,6 +33,34 @@ public sealed class DrainTests
     }
 
     [Fact]
+    public async Task KeepAlive_UnderTlsRequestFails_TheAnswerSaysCloseToo()
+    {
+        await using var directory = new TestDirectory();
+        var app = await directory.ServeAsync(
+            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
+            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
+        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        await using var first = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
+        await using var second = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
+        Assert.Equal(new RawAnswer(500, IsLast: false, ""), await first.GetAsync("/fails"));
+        Assert.Equal(new RawAnswer(500, IsLast: false, ""), await second.GetAsync("/fails?caught=true"));
+        await using var busy = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
+        await busy.WriteAsync("GET /fails?late=true HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await app.Output.HearAsync("waits");
+
+        await client.HandOffAsync();
+        await app.HearAsync("retiring", 1);
+
+        Assert.Equal(new RawAnswer(500, IsLast: true, ""), await first.GetAsync("/fails"));
+        Assert.Equal(new RawAnswer(500, IsLast: true, ""), await second.GetAsync("/fails?caught=true"));
+        Assert.Equal(new RawAnswer(500, IsLast: true, ""), await busy.ReadAnswerAsync());
+        await first.EndAsync();
+        await second.EndAsync();
+        await busy.EndAsync();
+        Assert.Equal(0, await app.ExitCodeAsync());
+    }
+
+    [Fact]
     public async Task Idle_UnderTlsOrSilentFromTheStart_IsClosedBeforeTheDeadline()
     {
         await using var directory = new TestDirectory();

@@ -43,6 +43,17 @@ internal static class Routes
             await UntilAsync(handoff.Retiring);
             return $"{handoff.Generation}";
         });
+        app.MapGet("/fails", async (HttpContext context, bool? caught, bool? late) =>
+        {
+            if (late == true)
+            {
+                Console.WriteLine("waits");
+                await UntilAsync(handoff.Retiring);
+            }
+
+            context.Response.Clear(); // as UseExceptionHandler() does before its answer
+            return caught == true ? TypedResults.StatusCode(StatusCodes.Status500InternalServerError) : throw new InvalidOperationException("It fails.");
+        });
         app.MapGet("/echo/{text}", (string text) => $"{handoff.Generation}:{text}");
         app.MapPost("/execute/{id}", async (string id, HttpRequest request) =>
         {

@@ -34,7 +34,7 @@ internal static class CallerGuard
         // Even an authorised browser must not be made to do it by another site: cookies go along with such requests.
         if (IsCrossSite(context.Request))
         {
-            return "The request comes from a page of another site.";
+            return "The request comes from a page of another site, or of a name that another site may control: call without a browser, or over HTTPS.";
         }
 
         if (IsAuthorised(context.GetEndpoint()?.Metadata))
@@ -55,6 +55,13 @@ internal static class CallerGuard
         }
 
         var remote = context.Connection.RemoteIpAddress;
+        if (context.Features.Get<IConnectionEndPointFeature>() is { } connection && !Equals((connection.RemoteEndPoint as IPEndPoint)?.Address, remote))
+        {
+            // Which takes the header away, and of a connection without an address, over a Unix socket, leaves no other trace: there it believes whoever sent it.
+            return $"The request came through a proxy ({remote}, by UseForwardedHeaders()). Call this instance directly, or give the endpoint an authorisation policy: "
+                + "app.MapSocketHandoff().RequireAuthorization(…).";
+        }
+
         if (remote is null)
         {
             return UnixRefusal(context);

@@ -224,20 +224,14 @@ internal sealed class EventStream : WriteOnlyStream, IHttpResponseBodyFeature, I
     {
         await _connection.CutOutputAsync();
         _cut!.SetResult();
-        try
-        {
-            await _aborted.CancelAsync();
-        }
-        catch (Exception e) when (e is ObjectDisposedException or AggregateException)
-        {
-            // The handler has ended already; or what the app registered has failed, and the connection goes all the same.
-        }
+        _aborted.CancelQuietly();
     }
 
     private void ThrowIfHeld()
     {
         if (_isHeld)
         {
+            _aborted.CancelQuietly();
             throw new OperationCanceledException("The connection goes on with the successor of this instance.");
         }
     }

@@ -29,18 +29,19 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
         var listeners = target.Listeners.OrderByDescending(listener => listener.Name == target.Preferred).ToList();
         Exception? notHttp = null;
         HandoffProbe? main = null;
+        var answered = new Answered();
         foreach (var listener in listeners)
         {
             // One endpoint that speaks HTTP stands for the app; beyond it only TLS is worth its own warm-up. Endpoints of other
             // protocols are not to be sent requests they did not ask for.
-            if (main is not null && listener.Scheme != Uri.UriSchemeHttps)
+            if (main is not null && (listener.Scheme != Uri.UriSchemeHttps || answered.IsLimited))
             {
                 continue;
             }
 
             try
             {
-                var probed = await ProbeListenerAsync(target, listener.Name, listener.Scheme ?? Uri.UriSchemeHttp, cancellationToken);
+                var probed = await ProbeListenerAsync(target, listener.Name, listener.Scheme ?? Uri.UriSchemeHttp, answered, cancellationToken);
                 main ??= probed;
             }
             catch (Exception e) when (e is HttpRequestException
@@ -69,21 +70,33 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
         return main;
     }
 
-    private async Task<HandoffProbe> ProbeListenerAsync(ProbeTarget target, string listener, string scheme, CancellationToken cancellationToken)
+    /// <returns>Null: a rate limiter has had enough of the listeners before it.</returns>
+    private async Task<HandoffProbe?> ProbeListenerAsync(ProbeTarget target, string listener, string scheme, Answered answered, CancellationToken cancellationToken)
     {
         using var client = new ProbeClient(token => target.ConnectAsync(listener, token), scheme, _options.ProbeHost);
         string[] paths = IsAnyAnswerFine ? ["/"] : [.. _options.ProbePaths];
         var durations = new List<double>();
         var started = time.GetTimestamp();
-        foreach (var path in paths)
+        while (durations.Count < paths.Length || (durations.Count < _options.WarmUpRequests && time.GetElapsedTime(started) < _options.WarmUpTimeLimit))
         {
-            durations.Add(await AskAsync(client, path, isLastOnConnection: false, cancellationToken));
+            var path = paths[durations.Count % paths.Length];
+            var isLastOnConnection = durations.Count >= paths.Length && durations.Count % RequestsPerConnection == 0;
+            var (status, duration) = await AskAsync(client, path, isLastOnConnection, cancellationToken);
+            if (status == HttpStatusCode.TooManyRequests && answered.Count >= paths.Length)
+            {
+                answered.IsLimited = true;
+                HttpLog.WarmUpLimited(logger, answered.Count, path);
+                break;
+            }
+
+            Check(status, path, answered.Count);
+            answered.Count++;
+            durations.Add(duration);
         }
 
-        while (durations.Count < _options.WarmUpRequests && time.GetElapsedTime(started) < _options.WarmUpTimeLimit)
+        if (durations.Count == 0)
         {
-            var isLast = durations.Count % RequestsPerConnection == 0;
-            durations.Add(await AskAsync(client, paths[durations.Count % paths.Length], isLast, cancellationToken));
+            return null;
         }
 
         var result = new HandoffProbe(durations.Count, Math.Round(durations[0], 2), Math.Round(Median(durations.TakeLast(LastRequests)), 3));
@@ -91,15 +104,14 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
         return result;
     }
 
-    private async Task<double> AskAsync(ProbeClient client, string path, bool isLastOnConnection, CancellationToken cancellationToken)
+    private async Task<(HttpStatusCode Status, double Ms)> AskAsync(ProbeClient client, string path, bool isLastOnConnection, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken); // by the handoff's end, or the time below
         limit.CancelAfter(_options.ProbeTimeout);
         var started = time.GetTimestamp();
-        HttpStatusCode status;
         try
         {
-            status = await client.GetAsync(path, isLastOnConnection, limit.Token);
+            return (await client.GetAsync(path, isLastOnConnection, limit.Token), time.GetElapsedTime(started).TotalMilliseconds);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
@@ -116,18 +128,42 @@ internal sealed class HttpSuccessorProbe(IOptions<SocketHandoffOptions> options,
         {
             throw new HandoffException(HandoffFailure.ProbeFailed, $"The successor's answer to GET {path} broke off: {e.Message}", e);
         }
+    }
 
+    /// <param name="status">The answer.</param>
+    /// <param name="path">Where it comes from.</param>
+    /// <param name="before">How many answers were right before, at all listeners.</param>
+    private void Check(HttpStatusCode status, string path, int before)
+    {
         var isRight = IsAnyAnswerFine ? (int)status < 500 : (int)status is >= 200 and < 400;
-        return isRight
-            ? time.GetElapsedTime(started).TotalMilliseconds
-            : throw new HandoffException(
+        if (!isRight)
+        {
+            // What ASP.NET Core's rate limiter answers unless told otherwise; but an app that breaks down after some requests may do so, too.
+            var limiter = before > 0 && status == HttpStatusCode.ServiceUnavailable
+                ? $"; if a rate limiter counts the {before} requests before it, lower SocketHandoff:WarmUpRequests, or have it answer 429"
+                : "";
+            throw new HandoffException(
                 HandoffFailure.ProbeFailed,
-                $"The successor answered GET {path} with {(int)status}, not {(IsAnyAnswerFine ? "below 500" : "2xx or 3xx")} (SocketHandoff:ProbePaths).");
+                $"The successor answered GET {path} with {(int)status}, not {(IsAnyAnswerFine ? "below 500" : "2xx or 3xx")} (SocketHandoff:ProbePaths{limiter}).");
+        }
+
+        if (status == HttpStatusCode.BadRequest && before == 0)
+        {
+            HttpLog.ProbedInVain(logger, path, _options.ProbeHost);
+        }
     }
 
     private static double Median(IEnumerable<double> values)
     {
         var sorted = values.Order().ToList();
         return sorted[sorted.Count / 2];
+    }
+
+    /// <summary>What the app has answered in one probe, at all its listeners: its rate limiter counts them together.</summary>
+    private sealed class Answered
+    {
+        public int Count { get; set; }
+
+        public bool IsLimited { get; set; }
     }
 }

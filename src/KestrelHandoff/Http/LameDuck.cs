@@ -15,30 +15,64 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
-        Func<object, Task> announceLate = state => AnnounceLate((HttpContext)state);
+        Func<object, Task> announceAtHead = state => AnnounceAtHead((HttpContext)state);
         app.Use(next => context =>
         {
             // What every request passes asks for features by the indexer: Get is a generic interface method, which the runtime looks up each time.
             var connection = context.Features[typeof(HandoffConnection)] as HandoffConnection;
             var canMove = connection is not null && Exchanges.CanMove(connection, context);
-            if (drain.HasBegun)
+            if (canMove && (!drain.HasBegun || migration.Moves(connection!)))
             {
-                if (!canMove || !migration.Moves(connection!))
-                {
-                    Announce(context);
-                }
-            }
-            else if (!canMove)
-            {
-                context.Response.OnStarting(announceLate, context);
+                return Exchanges.RunAsync(connection!, next, context);
             }
 
-            return canMove ? Exchanges.RunAsync(connection!, next, context)
-                : connection is null ? next(context)
-                : RunOnFixedAsync(connection, next, context);
+            if (drain.HasBegun)
+            {
+                Announce(context);
+            }
+
+            context.Response.OnStarting(announceAtHead, context);
+            return RunToldAsync(connection, canMove, next, context);
         });
         next(app);
     };
+
+    /// <summary>Of an exception that gets here the server makes a 500 with a head of its own.</summary>
+    private Task RunToldAsync(HandoffConnection? connection, bool canMove, RequestDelegate next, HttpContext context)
+    {
+        Task running;
+        try
+        {
+            running = RunAsync(connection, canMove, next, context);
+        }
+        catch when (MustClose(context))
+        {
+            RequestClose(context);
+            throw;
+        }
+
+        return running.IsCompletedSuccessfully ? running : AwaitToldAsync(running, context);
+    }
+
+    private async Task AwaitToldAsync(Task running, HttpContext context)
+    {
+        try
+        {
+            await running;
+        }
+        catch when (MustClose(context))
+        {
+            RequestClose(context);
+            throw;
+        }
+    }
+
+    private bool MustClose(HttpContext context) => drain.HasBegun && !context.Response.HasStarted;
+
+    private static Task RunAsync(HandoffConnection? connection, bool canMove, RequestDelegate next, HttpContext context) =>
+        canMove ? Exchanges.RunAsync(connection!, next, context)
+        : connection is null ? next(context)
+        : RunOnFixedAsync(connection, next, context);
 
     /// <summary>A connection that ends with this instance; some can be told so without a request.</summary>
     private static Task RunOnFixedAsync(HandoffConnection connection, RequestDelegate next, HttpContext context)
@@ -61,12 +95,14 @@ internal sealed class LameDuck(Drain drain, Migration migration) : IStartupFilte
         }
         else
         {
-            context.Features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+            RequestClose(context);
         }
     }
 
-    /// <summary>For a request that came before the drain and is answered in it: its connection would be closed later without a word.</summary>
-    private Task AnnounceLate(HttpContext context)
+    private static void RequestClose(HttpContext context) => context.Features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+
+    /// <summary>For a request that came before the drain and is answered in it, and for an answer that the app began anew: the connection would be closed later without a word.</summary>
+    private Task AnnounceAtHead(HttpContext context)
     {
         if (drain.HasBegun && context.Response.StatusCode != StatusCodes.Status101SwitchingProtocols)
         {

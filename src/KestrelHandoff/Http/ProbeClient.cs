@@ -32,7 +32,7 @@ internal sealed class ProbeClient : IDisposable
             : (HttpVersion.Version11, HttpVersionPolicy.RequestVersionExact);
         _client = new HttpClient(handler)
         {
-            BaseAddress = new Uri($"{scheme}://{host}"),
+            BaseAddress = new UriBuilder(scheme, host).Uri, // which knows that an IPv6 address has brackets
             Timeout = Timeout.InfiniteTimeSpan,
             DefaultRequestHeaders = { UserAgent = { new ProductInfoHeaderValue("KestrelHandoff-Probe", null) } },
         };

@@ -71,7 +71,7 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
         }
 
         var replay = _request is { } request ? new Replay(request, WebSocketAnswer.Describe(name => string.Join(',', (IEnumerable<string?>)answer[name]))) : null;
-        _stream = new WebSocketStream(await _upgrade.UpgradeAsync(), _connection, replay, Cancel);
+        _stream = new WebSocketStream(await _upgrade.UpgradeAsync(), _connection, replay, _aborted.CancelQuietly);
         _connection.Speak(_stream);
         return _stream;
     }
@@ -94,20 +94,4 @@ internal sealed class WebSocketUpgrade : IHttpUpgradeFeature, IConnectionHandoff
             await _stream.WhenReadEndedAsync(); // of a task that the handler has left behind
         }
     }
-
-    /// <summary>Away from who holds the connection: callbacks are the app's.</summary>
-    private void Cancel() => ThreadPool.UnsafeQueueUserWorkItem(
-        static self =>
-        {
-            try
-            {
-                self._aborted.Cancel();
-            }
-            catch (Exception e) when (e is ObjectDisposedException or AggregateException)
-            {
-                // The handler has ended already; or what the app registered has failed, and the connection goes all the same.
-            }
-        },
-        this,
-        preferLocal: false);
 }

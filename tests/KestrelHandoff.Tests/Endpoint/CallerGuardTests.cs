@@ -58,6 +58,34 @@ public sealed class CallerGuardTests
         }
     }
 
+    /// <summary>UseForwardedHeaders() gives a connection over a Unix socket whichever address the client names, and takes the header away.</summary>
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("10.0.0.7")]
+    public void Refusal_UnixSocketWithAnAddress_CameThroughAProxy(string forwarded)
+    {
+        var (ours, theirs) = Libc.SocketPair();
+        using var socket = new Socket(ours);
+        using (theirs)
+        {
+            _context.Features.Set<IConnectionSocketFeature>(new SocketFeature(socket));
+            _context.Features.Set<IConnectionEndPointFeature>(new EndPointFeature { RemoteEndPoint = new UnixDomainSocketEndPoint("/run/proxy.sock") });
+            From(forwarded);
+            Assert.Contains($"through a proxy ({forwarded}", CallerGuard.Refusal(_context), StringComparison.Ordinal);
+            _context.Connection.RemoteIpAddress = null;
+            Assert.Null(CallerGuard.Refusal(_context));
+        }
+    }
+
+    [Fact]
+    public void Refusal_AddressThatIsNotTheConnections_CameThroughAProxy()
+    {
+        _context.Features.Set<IConnectionEndPointFeature>(new EndPointFeature { RemoteEndPoint = new IPEndPoint(IPAddress.Parse("127.0.0.2"), 4000) });
+        Assert.Contains("through a proxy (127.0.0.1", CallerGuard.Refusal(_context), StringComparison.Ordinal);
+        From("127.0.0.2");
+        Assert.Null(CallerGuard.Refusal(_context));
+    }
+
     [Fact]
     public void Refusal_NoAddressAndNoSocket_NamesTheRemedy()
     {
@@ -192,6 +220,13 @@ public sealed class CallerGuardTests
     }
 
     private sealed record SocketFeature(Socket Socket) : IConnectionSocketFeature;
+
+    private sealed class EndPointFeature : IConnectionEndPointFeature
+    {
+        public EndPoint? LocalEndPoint { get; set; }
+
+        public EndPoint? RemoteEndPoint { get; set; }
+    }
 
     private void From(string address) => _context.Connection.RemoteIpAddress = IPAddress.Parse(address);
 

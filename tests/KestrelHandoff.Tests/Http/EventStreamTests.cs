@@ -30,10 +30,7 @@ public sealed class EventStreamTests
     public async Task TryHold_AfterAWriteThatWasCancelled_Stays(bool buffered)
     {
         await using var pair = await ConnectionPair.CreateAsync();
-        var context = new DefaultHttpContext();
-        context.SetEndpoint(new Microsoft.AspNetCore.Http.Endpoint(null, new EndpointMetadataCollection(MigratesOnHandoff.Instance), null));
-        context.Response.ContentType = "text/event-stream";
-        context.Features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(new MemoryStream()));
+        var context = Moving();
         await EventStream.RunAsync(
             pair.Connection,
             async context =>
@@ -58,5 +55,34 @@ public sealed class EventStreamTests
                 Assert.False(stream.TryHold());
             },
             context).OrHang();
+    }
+
+    /// <summary>Middleware that catches it, such as UseExceptionHandler(), looks whether the client has gone; else it logs an error.</summary>
+    [Fact]
+    public async Task Write_Held_ThrowsWithTheRequestAborted()
+    {
+        await using var pair = await ConnectionPair.CreateAsync();
+        await EventStream.RunAsync(
+            pair.Connection,
+            async context =>
+            {
+                var stream = (EventStream)context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+                await stream.WriteAsync("data: 1\n\n"u8.ToArray(), Cancel);
+                Assert.True(stream.TryHold());
+                Assert.False(context.RequestAborted.IsCancellationRequested);
+                await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await stream.WriteAsync("data: 2\n\n"u8.ToArray(), Cancel));
+                Assert.True(context.RequestAborted.IsCancellationRequested);
+                stream.OnHeld();
+            },
+            Moving()).OrHang();
+    }
+
+    private static DefaultHttpContext Moving()
+    {
+        var context = new DefaultHttpContext();
+        context.SetEndpoint(new Microsoft.AspNetCore.Http.Endpoint(null, new EndpointMetadataCollection(MigratesOnHandoff.Instance), null));
+        context.Response.ContentType = "text/event-stream";
+        context.Features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(new MemoryStream()));
+        return context;
     }
 }
