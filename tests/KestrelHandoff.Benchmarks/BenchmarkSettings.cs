@@ -20,6 +20,9 @@ internal sealed record BenchmarkSettings
     /// <summary>Of each server whose gap is measured.</summary>
     public int Restarts { get; init; }
 
+    /// <summary>Seconds.</summary>
+    public int Window { get; init; }
+
     /// <summary>The demo app, compiled ahead; measured beside the other.</summary>
     public string? NativeApp { get; init; }
 

@@ -10,6 +10,7 @@ internal static class CommandLine
     private static readonly Option<int> Seconds = Number("--seconds", 6, 1, 3600, "Runs of a second on each transport in each process, in turns.");
     private static readonly Option<int> Connections = Number("--connections", 2000, 1, 20_000, "Idle connections to hold.");
     private static readonly Option<int> Restarts = Number("--restarts", 12, 1, 1000, "Restarts of each server.");
+    private static readonly Option<int> Window = Number("--window", 6, 1, 60, "Seconds from the request for a restart in which the gap is looked for, and the restart is over; a slow machine takes more.");
     private static readonly Option<string?> NativeApp = ExistingFile("--native", "Also HandoffDemo compiled ahead, this file (dotnet publish samples/HandoffDemo -p:PublishAot=true).");
     private static readonly Option<string?> Tableflip = ExistingFile("--tableflip", "Also a Go server that restarts with tableflip, this file (go build in Peers/tableflip).");
     private static readonly Option<string?> Json = new("--json") { Description = "Also writes all figures to this file, each run of each pair.", HelpName = "FILE" };
@@ -24,7 +25,7 @@ internal static class CommandLine
             Measuring("throughput", "Requests a second and p99 latency, with wrk.", [Pairs, Seconds, Json], new() { Throughput = true }),
             Measuring("allocations", "Bytes allocated for a request.", [Json], new() { Allocations = true }),
             Measuring("memory", "Bytes held by an idle connection.", [Connections, Json], new() { Memory = true }),
-            Measuring("gap", "The longest gap in answers around a restart, and around stop-then-start.", [Restarts, NativeApp, Tableflip, Json], new() { Gap = true }),
+            Measuring("gap", "The longest gap in answers around a restart, and around stop-then-start.", [Restarts, Window, NativeApp, Tableflip, Json], new() { Gap = true }),
             Measuring("all", "Throughput, allocations and memory.", [Pairs, Seconds, Connections, Json], new() { Throughput = true, Allocations = true, Memory = true }),
             serve,
         };
@@ -40,6 +41,7 @@ internal static class CommandLine
                     Seconds = result.GetValue(Seconds),
                     Connections = result.GetValue(Connections),
                     Restarts = result.GetValue(Restarts),
+                    Window = result.GetValue(Window),
                     NativeApp = result.GetValue(NativeApp),
                     Tableflip = result.GetValue(Tableflip),
                     Json = result.GetValue(Json),

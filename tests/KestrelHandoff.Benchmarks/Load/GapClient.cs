@@ -40,12 +40,12 @@ internal sealed record Restart
 }
 
 /// <summary>The load client of gap.c, compiled where it is needed.</summary>
-internal sealed class GapClient : IDisposable
+/// <param name="window">How many seconds it goes on after the request for a restart.</param>
+internal sealed class GapClient(int window) : IDisposable
 {
     public const int Idle = 200;
 
     private const int BeforeMs = 2500;
-    private const int AfterMs = 5500;
 
     private static readonly JsonSerializerOptions JsonOptions = new(JsonSerializerDefaults.Web);
 
@@ -75,7 +75,7 @@ internal sealed class GapClient : IDisposable
     /// <exception cref="InvalidOperationException">The restart failed, or the client may not raise its priority: it says so on standard error.</exception>
     public async Task<Restart> RunAsync(RestartedServer server, CancellationToken cancel)
     {
-        var start = new ProcessStartInfo(Program, [$"{server.Port}", $"{BeforeMs}", $"{AfterMs}", server.RestartCommand]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Program, [$"{server.Port}", $"{BeforeMs}", $"{window * 1000}", server.RestartCommand]) { RedirectStandardOutput = true };
         server.Mark(start);
         using var client = Process.Start(start)!;
         try

@@ -284,7 +284,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < KEEP; i++) lost += clients[i].is_asked && over - clients[i].since > UNANSWERED_MS;
     count = NULL;
     int status;
-    if (command < 0 || waitpid(command, &status, WNOHANG) != command || status) { fprintf(stderr, "the restart failed, or took longer than %s ms: %s\n", argv[3], argv[4]); return 1; }
+    if (command < 0 || waitpid(command, &status, WNOHANG) != command || status) { fprintf(stderr, "the restart failed, or took longer than %s ms (--window): %s\n", argv[3], argv[4]); return 1; }
     if (!counts[0].answers || !counts[1].answers) { fprintf(stderr, "nobody answers on port %d\n", port); return 1; }
     printf("{\"gapMs\":%.2f,\"gapWithStallsMs\":%.2f,\"p999Ms\":%.2f,\"gapBeforeMs\":%.2f,\"p999BeforeMs\":%.2f,\"lost\":%d,\"refused\":%d,\"reset\":%d,\"closed\":%d,\"survivors\":%d,\"stalledMs\":%.1f}\n",
         counts[1].longest, counts[1].longest_with_stalls, percentile(1, .999), counts[0].longest, percentile(0, .999), lost, refused, reset, closed, count_survivors(), stalled(restarted, over));

@@ -25,7 +25,7 @@ internal static class GapBenchmark
 
     public static async Task<IReadOnlyList<GapResult>> RunAsync(BenchmarkSettings settings, CancellationToken cancel)
     {
-        using var client = new GapClient();
+        using var client = new GapClient(settings.Window);
         await client.CompileAsync(cancel);
         var restarts = Kinds(settings).ToDictionary(kind => kind, _ => new List<Restart>());
         while (restarts.Values.Any(done => done.Count < settings.Restarts))
