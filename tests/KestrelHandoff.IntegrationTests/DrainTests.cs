@@ -13,10 +13,8 @@ public sealed class DrainTests
     public async Task KeepAlive_UnderTls_NextRequestIsAnsweredWithCloseThenFin()
     {
         await using var directory = new TestDirectory();
-        var app = await directory.ServeAsync(
-            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
-            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
-        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        var (app, client) = await directory.ServeTlsAsync();
+        using var disposing = client;
         await using var idle = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
         Assert.Equal("1", (await idle.GetAsync("/")).Body);
         await using var busy = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
@@ -36,10 +34,8 @@ public sealed class DrainTests
     public async Task KeepAlive_UnderTlsRequestFails_TheAnswerSaysCloseToo()
     {
         await using var directory = new TestDirectory();
-        var app = await directory.ServeAsync(
-            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
-            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
-        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        var (app, client) = await directory.ServeTlsAsync();
+        using var disposing = client;
         await using var first = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
         await using var second = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
         Assert.Equal(new RawAnswer(500, IsLast: false, ""), await first.GetAsync("/fails"));
@@ -64,11 +60,8 @@ public sealed class DrainTests
     public async Task Idle_UnderTlsOrSilentFromTheStart_IsClosedBeforeTheDeadline()
     {
         await using var directory = new TestDirectory();
-        var app = await directory.ServeAsync(
-            "--SocketHandoff:DrainTimeout=00:00:10",
-            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
-            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
-        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        var (app, client) = await directory.ServeTlsAsync("--SocketHandoff:DrainTimeout=00:00:10");
+        using var disposing = client;
         await using var idle = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
         await using var silent = await RawHttp.ConnectTlsAsync(client.BaseAddress!);
         Assert.Equal("1", (await idle.GetAsync("/")).Body);

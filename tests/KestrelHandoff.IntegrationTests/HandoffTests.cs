@@ -218,10 +218,8 @@ public sealed class HandoffTests
     public async Task Post_ToDrainingPredecessor_ConflictAndConnectionClose()
     {
         await using var directory = new TestDirectory();
-        var app = await directory.ServeAsync(
-            "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0",
-            $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(directory, "localhost")}");
-        using var client = TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]);
+        var (app, client) = await directory.ServeTlsAsync();
+        using var disposing = client;
         await using var kept = await RawHttp.ConnectTlsAsync(client.BaseAddress!); // which cannot move
         Assert.Equal("1", (await kept.GetAsync("/")).Body);
         await client.HandOffAsync();

@@ -79,6 +79,13 @@ internal sealed class TestDirectory : IAsyncDisposable
         return app;
     }
 
+    /// <summary>The same under TLS, where connections cannot move, with a client of it.</summary>
+    public async Task<(AppProcess App, HttpClient Client)> ServeTlsAsync(params string[] more)
+    {
+        var app = await ServeAsync([.. more, "--Kestrel:Endpoints:Main:Url=https://127.0.0.1:0", $"--Kestrel:Certificates:Default:Path={TestCertificate.Create(this, "localhost")}"]);
+        return (app, TestClients.Http2((await app.Output.HeardAsync("serving ")).Split(' ')[3]));
+    }
+
     /// <summary>The test's living processes.</summary>
     public IReadOnlyList<int> Processes() => MarkedProcesses.Living(Variable, Path);
 
